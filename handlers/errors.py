@@ -33,72 +33,108 @@ class LambdaserveError(Exception):
 
 
 class InvalidInput(LambdaserveError):
+    """The request says something that the model cannot take."""
+
     code = "invalid_input"
 
 
 class PayloadTooLarge(LambdaserveError):
+    """The request or the answer is larger than the limit."""
+
     code = "payload_too_large"
 
 
 class UnsupportedOperation(LambdaserveError):
+    """The service does not offer this."""
+
     code = "unsupported_operation"
 
 
 class ModelNotFound(LambdaserveError):
+    """No such model here."""
+
     code = "model_not_found"
 
 
 class VersionNotFound(LambdaserveError):
+    """The model is here, that version of it is not."""
+
     code = "version_not_found"
 
 
 class ModelNotReady(LambdaserveError):
+    """The model should be here and cannot be served (yet)."""
+
     code = "model_not_ready"
 
 
 class InvalidSetting(LambdaserveError):
+    """The environment holds a setting that makes no sense."""
+
     code = "invalid_setting"
 
 
 class InvalidName(LambdaserveError):
+    """A model, alias, version or file name is outside its alphabet."""
+
     code = "invalid_name"
 
 
 class StoreError(LambdaserveError):
+    """The store did not do what was asked."""
+
     code = "store_error"
 
 
 class ObjectNotFound(StoreError):
+    """Nothing is stored under that key."""
+
     code = "object_not_found"
 
 
 class ObjectExists(StoreError):
+    """Create-if-absent found something there."""
+
     code = "object_exists"
 
 
 class ObjectChanged(StoreError):
+    """Compare-and-swap found another content than expected."""
+
     code = "object_changed"
 
 
 class StoreUnavailable(StoreError):
+    """The store refused, could not be reached or ran out of time: worth another try."""
+
     code = "store_unavailable"
 
 
 class ArtifactError(LambdaserveError):
+    """What the store returned is not what was published."""
+
     code = "artifact_error"
 
 
 class CorruptFile(ArtifactError):
+    """A file is missing, cut short or altered."""
+
     code = "corrupt_file"
 
 
 class UnsupportedManifest(ArtifactError):
+    """The manifest was written for another lambdaserve."""
+
     code = "unsupported_manifest"
 
 
 class RuntimeFailure(LambdaserveError):
+    """onnxruntime could not open or run the model."""
+
     code = "runtime_failure"
 
 
 class GoldenMismatch(RuntimeFailure):
+    """The model answers, and the answer is not the one that was proven."""
+
     code = "golden_mismatch"

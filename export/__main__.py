@@ -1,0 +1,5 @@
+"""`python -m export` is the command `lambdaserve`."""
+
+from export.cli import main
+
+main()

@@ -1,0 +1,97 @@
+"""`lambdaserve models`: what is in a store. Needs no torch."""
+
+import msgspec
+from rich.table import Table
+
+from export.report import format_size
+from handlers.errors import ModelNotFound, ObjectNotFound, VersionNotFound
+from handlers.registry.aliases import read_aliases, resolve_alias
+from handlers.registry.fetch import fetch_manifest
+from handlers.registry.manifest import MANIFEST_FILE, Manifest
+from handlers.registry.names import check_version, file_key, models_prefix, versions_prefix
+from handlers.registry.stores import Store
+
+__all__ = ["ListedModel", "list_models", "show_version", "to_models_table", "to_version_table"]
+
+
+class ListedModel(msgspec.Struct, frozen=True):
+    """A model in a store: its complete versions, oldest first, and what its aliases name."""
+
+    name: str
+    versions: list[str]
+    aliases: dict[str, str]
+
+
+def list_models(store: Store) -> list[ListedModel]:
+    """Return the models of a store, sorted by name.
+
+    Raises:
+        StoreUnavailable: The store could not be asked.
+        CorruptFile: The aliases of a model are not what was written.
+    """
+    return [
+        ListedModel(name, _versions(store, name), read_aliases(store, name)[0].aliases)
+        for name in store.list_folders(models_prefix())
+    ]
+
+
+def _versions(store: Store, model: str) -> list[str]:
+    numbers = sorted(int(name) for name in store.list_folders(versions_prefix(model)) if name.isdecimal())
+    return [str(number) for number in numbers if _is_complete(store, model, str(number))]
+
+
+def _is_complete(store: Store, model: str, version: str) -> bool:
+    try:
+        store.read_range(file_key(model, version, MANIFEST_FILE), 0, 1)
+    except ObjectNotFound:
+        return False
+    return True
+
+
+def show_version(store: Store, model: str, version: str | None) -> Manifest:
+    """Return the manifest of a version, or of what `live` names.
+
+    Raises:
+        ModelNotFound: There is no such model, or it has no alias `live`.
+        VersionNotFound: There is no such version, or it is not complete.
+        ArtifactError: Its manifest is not what was written.
+        StoreUnavailable: The store could not be asked.
+    """
+    if version is None:
+        return fetch_manifest(store, model, resolve_alias(store, model, "live"))
+    known = _versions(store, model)
+    if not known:
+        msg = f"model {model!r}: not in {store.url}, expected one of: {', '.join(store.list_folders(models_prefix()))}"
+        raise ModelNotFound(msg)
+    if check_version(version) not in known:
+        msg = f"model {model!r}: no version {version!r} in {store.url}, expected one of: {', '.join(known)}"
+        raise VersionNotFound(msg)
+    return fetch_manifest(store, model, version)
+
+
+def to_models_table(models: list[ListedModel]) -> Table:
+    """Return the list for people."""
+    table = Table("model", "versions", "aliases")
+    for model in models:
+        aliases = ", ".join(f"{alias} -> {version}" for alias, version in sorted(model.aliases.items()))
+        table.add_row(model.name, ", ".join(model.versions), aliases)
+    return table
+
+
+def to_version_table(manifest: Manifest) -> Table:
+    """Return what a version is made of for people."""
+    table = Table(title=f"{manifest.model} version {manifest.version}, built {manifest.provenance.created_at}")
+    for column in ("variant", "size", "score", "loss", "time of a run", "peak memory", "chosen on"):
+        table.add_column(column)
+    for variant in manifest.variants:
+        kinds = [f"{cpu} ({choice.basis})" for cpu, choice in manifest.chosen.items() if choice.variant == variant.name]
+        table.add_row(
+            variant.name,
+            format_size(manifest.files[variant.file].size),
+            f"{variant.gate.metric} {variant.gate.score:.4f}",
+            f"{variant.gate.loss:.2%}",
+            f"{variant.latency_ms:.3f} ms",
+            format_size(variant.peak_memory_bytes),
+            ", ".join(kinds),
+        )
+    return table

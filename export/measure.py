@@ -1,0 +1,78 @@
+"""How fast variants are, side by side, and how much memory each takes. Needs no torch."""
+
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from export.errors import GateError
+from handlers.tasks.arrays import Arrays
+
+__all__ = ["interleaved_medians_ms", "peak_memory_bytes"]
+
+_WARM_UP_RUNS = 3
+
+
+def interleaved_medians_ms(
+    runs: Mapping[str, Callable[[], object]], *, budget_s: float = 2.0, at_least: int = 7, at_most: int = 2000
+) -> dict[str, float]:
+    """Return the median time of each run in milliseconds.
+
+    The runs take turns, so that a machine that slows down for a while slows all of them alike.
+
+    Args:
+        runs: What to time, by name.
+        budget_s: When to stop, once each has run `at_least` times.
+        at_least: Rounds, at the least.
+        at_most: Rounds, at the most.
+    """
+    for run in runs.values():
+        for _ in range(_WARM_UP_RUNS):
+            run()
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    end = time.perf_counter() + budget_s
+    for round_number in range(at_most):
+        if round_number >= at_least and time.perf_counter() > end:
+            break
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            times[name].append((time.perf_counter() - start) * 1000)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def peak_memory_bytes(model: Path, inputs: Arrays, threads: int) -> int:
+    """Return how many bytes opening `model` and one run on `inputs` add to the peak of a fresh process.
+
+    Raises:
+        GateError: The process died, for example for want of memory.
+    """
+    try:
+        # spawned, not forked: a child that inherits this process's memory would measure it along
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(_peak_growth, model, inputs, threads).result()
+    except BrokenProcessPool as error:
+        msg = f"{model.name}: the process that measured its memory died, expected it to open and run; is there enough?"
+        raise GateError(msg) from error
+
+
+def _peak_growth(model: Path, inputs: Arrays, threads: int) -> int:
+    from handlers.runtime.session import Session
+
+    before = _peak_bytes()
+    Session(model, threads=threads).run(inputs)
+    return _peak_bytes() - before
+
+
+def _peak_bytes() -> int:
+    status = Path("/proc/self/status")
+    if status.exists():
+        # not getrusage(): on Linux its peak survives exec, so it would be the parent's
+        line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS

@@ -1,0 +1,89 @@
+"""The PyTorch model as the reference: named arrays in, named arrays out."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from export.errors import ConversionError, DataError
+from export.source import ModelSource
+from handlers.tasks.arrays import Arrays
+
+__all__ = ["Reference", "to_arrays"]
+
+
+class Reference:
+    """Runs a source's module without gradients, in eval mode, on CPU."""
+
+    def __init__(self, source: ModelSource) -> None:
+        self._module = source.module.eval()
+        self._inputs = list(source.inputs)
+        self._outputs = source.outputs
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Return the module's outputs by name.
+
+        Raises:
+            DataError: Inputs are missing, or the module refuses them.
+            ConversionError: The module returns something else than the outputs that its source names.
+        """
+        missing = set(self._inputs) ^ set(inputs)
+        if missing:
+            msg = f"data: inputs {sorted(inputs)}, expected {self._inputs}"
+            raise DataError(msg)
+        tensors = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self._inputs]
+        try:
+            with torch.inference_mode():
+                result = self._module(*tensors)
+        except Exception as error:  # the user's module may raise anything
+            shapes = {name: list(inputs[name].shape) for name in self._inputs}
+            msg = f"module: {type(error).__name__} on inputs of shapes {shapes}: {error}; check names, order and shapes"
+            raise DataError(msg) from error
+        return self._named(result)
+
+    @contextmanager
+    def threads(self, count: int) -> Iterator[None]:
+        """Let PyTorch use `count` threads for as long as the block lasts."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    def weights_sha256(self) -> str:
+        """Return a hash over names, dtypes, shapes and bytes of all parameters and buffers."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self._module.state_dict().items()):
+            if isinstance(value, torch.Tensor):
+                digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+                digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def _named(self, result: object) -> Arrays:
+        values: Sequence[object]
+        if isinstance(result, torch.Tensor):
+            values = [result]
+        elif isinstance(result, dict):
+            values = list(result.values())
+        elif isinstance(result, (tuple, list)):
+            values = result
+        else:
+            msg = f"module: returns {type(result).__name__}, expected a tensor, or a tuple, list or dict of tensors"
+            raise ConversionError(msg)
+        if len(values) != len(self._outputs) or not all(isinstance(value, torch.Tensor) for value in values):
+            kinds = [type(value).__name__ for value in values]
+            msg = f"module: returns {kinds}, expected tensors for the outputs {self._outputs}"
+            raise ConversionError(msg)
+        return {
+            name: value.detach().cpu().numpy()
+            for name, value in zip(self._outputs, values, strict=True)
+            if isinstance(value, torch.Tensor)
+        }
+
+
+def to_arrays(source: ModelSource) -> Arrays:
+    """Return the example inputs of a source as arrays."""
+    return {name: value.detach().cpu().numpy() for name, value in source.inputs.items()}

@@ -1,0 +1,23 @@
+"""`lambdaserve serve`: the application that Lambda runs, embedded in a server of its own. Needs no torch."""
+
+import sys
+
+import uvicorn
+
+from handlers.api.app import create_app
+from handlers.api.service import Service
+from handlers.registry.models import Models
+from handlers.settings import Settings
+from handlers.telemetry import Telemetry
+
+__all__ = ["serve"]
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Serve the models of a store over HTTP until interrupted. Logs go to stderr; metrics, CloudWatch's, nowhere."""
+    telemetry = Telemetry(settings.log_level, log_stream=sys.stderr, emit_metrics=False)
+    models = Models(settings, telemetry)
+    models.start()
+    app = create_app(Service(models, telemetry, settings.max_body_bytes))
+    # no access log: nothing of a request is logged
+    uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", lifespan="off")

@@ -1,0 +1,63 @@
+"""What the protocols have in common: the models, their budget of time and bytes, and who is told of it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from handlers.errors import LambdaserveError
+from handlers.registry.loading import LoadedModel
+from handlers.registry.models import Models
+from handlers.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+__all__ = ["Service"]
+
+_WAIT_S = 20.0  # for models that are being loaded; API Gateway gives up after 29 s
+_MARGIN_S = 1.0  # left of Lambda's time to send an answer
+
+
+@dataclass(frozen=True)
+class Service:
+    """The models of this process behind any protocol."""
+
+    models: Models
+    telemetry: Telemetry
+    max_body_bytes: int
+
+    async def await_all(self, scope: "Scope") -> None:
+        """Return when every model is ready, after another try at those that are not.
+
+        Raises:
+            ModelNotReady: One is not, with the reason.
+        """
+        if not self.models.complete:
+            await asyncio.to_thread(self.models.await_all, _seconds_left(scope))
+
+    async def model(self, scope: "Scope", name: str, version: str | None) -> LoadedModel:
+        """Return the model, after it has been loaded if need be. Raises as `Models.await_model` does."""
+        found = self.models.find(name, version)
+        if found is None:
+            found = await asyncio.to_thread(self.models.await_model, name, version, _seconds_left(scope))
+        return found
+
+    def predict(self, model: LoadedModel, answer: Callable[[LoadedModel, bytes], bytes], body: bytes) -> bytes:
+        """Return what `answer` makes of the body, and report how it went."""
+        start = time.perf_counter()
+        try:
+            result = answer(model, body)
+        except LambdaserveError as error:
+            self.telemetry.refused(model, error)
+            raise
+        self.telemetry.answered(model, (time.perf_counter() - start) * 1000)
+        return result
+
+
+def _seconds_left(scope: "Scope") -> float:
+    """Return how long this request may wait: on Lambda what is left of its time, but for a margin to answer."""
+    context = scope.get("aws.context")
+    left_ms = getattr(context, "get_remaining_time_in_millis", None)
+    return _WAIT_S if left_ms is None else max(0.0, min(_WAIT_S, left_ms() / 1000 - _MARGIN_S))

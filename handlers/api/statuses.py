@@ -1,0 +1,39 @@
+"""The one table from error to HTTP status, and the form in which errors are answered."""
+
+import msgspec
+from starlette.responses import Response
+
+from handlers import errors
+from handlers.telemetry import request_id
+
+__all__ = ["error_response", "json_response", "status_of"]
+
+_STATUSES: dict[type[errors.LambdaserveError], int] = {
+    errors.InvalidInput: 400,
+    errors.InvalidName: 400,
+    errors.ModelNotFound: 404,
+    errors.VersionNotFound: 404,
+    errors.PayloadTooLarge: 413,
+    errors.UnsupportedOperation: 501,
+    errors.ModelNotReady: 503,
+    errors.InvalidSetting: 503,
+    errors.StoreError: 503,
+    errors.ArtifactError: 503,
+    errors.RuntimeFailure: 500,
+    errors.LambdaserveError: 500,
+}
+
+
+def status_of(error: errors.LambdaserveError) -> int:
+    """Return the HTTP status for an error: that of its nearest class in the table."""
+    return next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
+
+
+def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """Return the answer to a request that failed: `{"error": <message>, "request_id": <Lambda's>}`."""
+    return json_response({"error": message, "request_id": request_id.get()}, status, headers)
+
+
+def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return `content`, encoded as JSON."""
+    return Response(msgspec.json.encode(content), status, headers, media_type="application/json")

@@ -1,0 +1,116 @@
+"""JSON tensors of the Open Inference Protocol <-> numpy arrays.
+
+Specification: kserve/open-inference-protocol, specification/protocol/inference_rest.md, "Tensor Data".
+"""
+
+import functools
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from handlers.errors import InvalidInput
+from handlers.tasks.datatypes import FLOATS, NUMPY_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handlers.registry.manifest import Datatype
+
+__all__ = ["decode_tensor", "encode_tensor"]
+
+_MAX_NESTING = 32  # numpy's arrays have at most 64 axes, OIP's rarely more than 5
+_SPACES = b" \t\r\n"
+
+
+def decode_tensor(name: str, datatype: "Datatype", shape: "Sequence[int]", data: bytes) -> np.ndarray:
+    """Return the array that a JSON tensor describes.
+
+    Args:
+        name: Of the tensor, for errors.
+        datatype: Decides the array's dtype; every element is checked against it.
+        shape: Non-negative lengths of the axes.
+        data: The JSON text of the tensor's `data`: row-major, flat or nested as `shape` says.
+
+    Raises:
+        InvalidInput: The data is no JSON array of such elements, or their number or nesting is not the shape's.
+    """
+    nesting = _nesting(data)
+    if nesting not in (1, len(shape)):
+        levels = f"{nesting}" if nesting <= _MAX_NESTING else f"more than {_MAX_NESTING}"
+        msg = f"input {name!r}: data nested {levels} deep, expected 1 (flat) or {len(shape)} (as its shape)"
+        raise InvalidInput(msg)
+    try:
+        values = _decoder(datatype, nesting).decode(data)
+    except msgspec.DecodeError as error:
+        msg = f"input {name!r}: data: {error}, expected {datatype} elements"
+        raise InvalidInput(msg) from error
+    count = math.prod(shape)
+    if nesting == 1 and len(values) != count:
+        msg = f"input {name!r}: {len(values)} elements in data, expected {count} for shape {list(shape)}"
+        raise InvalidInput(msg)
+    return _to_array(name, datatype, shape, values)
+
+
+def _to_array(name: str, datatype: "Datatype", shape: "Sequence[int]", values: list[Any]) -> np.ndarray:
+    try:
+        if datatype in FLOATS:
+            # by way of float64: a number that JSON can hold and the datatype cannot becomes infinite, and is refused
+            wide = np.array(values, dtype=np.float64)
+            with np.errstate(over="ignore"):
+                array = wide.astype(NUMPY_TYPES[datatype])
+            if np.isinf(array).any():
+                most = np.finfo(array.dtype).max
+                msg = f"input {name!r}: a number beyond {datatype}, expected at most {most}"
+                raise InvalidInput(msg)
+        else:
+            array = np.array(values, dtype=NUMPY_TYPES[datatype])
+    except (ValueError, OverflowError, TypeError) as error:
+        msg = f"input {name!r}: data cannot be an array of {datatype} ({error}), expected shape {list(shape)}"
+        raise InvalidInput(msg) from error
+    if array.ndim > 1 and array.shape != tuple(shape):
+        msg = f"input {name!r}: data of shape {list(array.shape)}, expected {list(shape)}"
+        raise InvalidInput(msg)
+    return array.reshape(shape)
+
+
+def encode_tensor(array: np.ndarray) -> list[Any]:
+    """Return the array's elements as a flat row-major list; JSON writes NaN and infinities in it as null."""
+    values: list[Any] = array.reshape(-1).tolist()
+    return values
+
+
+def _nesting(data: bytes) -> int:
+    """Count how many arrays open before the first element."""
+    depth = 0
+    for byte in data:
+        if byte == ord("["):
+            depth += 1
+        elif byte not in _SPACES or depth > _MAX_NESTING:
+            break
+    return depth
+
+
+_ELEMENTS: dict[str, Any] = {
+    "BOOL": bool,
+    "UINT64": Annotated[int, Meta(ge=0)],  # the rest of its range is checked by numpy: msgspec's bounds are int64
+    "INT64": int,
+    "FP16": float | None,
+    "FP32": float | None,
+    "FP64": float | None,
+    "BYTES": str,
+} | {
+    name: Annotated[int, Meta(ge=int(np.iinfo(NUMPY_TYPES[name]).min), le=int(np.iinfo(NUMPY_TYPES[name]).max))]
+    for name in ("UINT8", "UINT16", "UINT32", "INT8", "INT16", "INT32")
+}
+"""What JSON may hold as an element; null stands for NaN, which JSON lacks."""
+
+
+@functools.lru_cache(maxsize=256)
+def _decoder(datatype: "Datatype", nesting: int) -> msgspec.json.Decoder[Any]:
+    kind = _ELEMENTS[datatype]
+    for _ in range(nesting):
+        kind = list.__class_getitem__(kind)  # list[kind], spelled so that type checkers do not read it as a type
+    return msgspec.json.Decoder(kind)

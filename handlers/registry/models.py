@@ -1,0 +1,147 @@
+"""The models of one process: loaded at the start, tried again where that failed, found by name and version."""
+
+import contextvars
+import threading
+
+from handlers.errors import LambdaserveError, ModelNotFound, ModelNotReady, VersionNotFound
+from handlers.registry.aliases import read_aliases
+from handlers.registry.loading import LoadedModel, LoadObserver, load_model
+from handlers.registry.names import models_prefix
+from handlers.registry.stores import Store, open_store
+from handlers.settings import Settings
+
+__all__ = ["Models"]
+
+_ALL = ""
+"""Stands for the name of a model where the problem is one of the store as a whole."""
+
+
+class Models:
+    """Loads the models in a thread of its own and hands them out. Safe to use from several threads.
+
+    Loading in the background never raises. What could not be loaded is tried again by the next call that needs it.
+    """
+
+    def __init__(self, settings: Settings, observer: LoadObserver) -> None:
+        self._settings = settings
+        self._observer = observer
+        self._loaded: dict[str, LoadedModel] = {}
+        self._problems: dict[str, LambdaserveError] = {}
+        self._complete = False
+        self._idle = threading.Event()
+        self._idle.set()
+        self._lock = threading.Lock()
+
+    @property
+    def loaded(self) -> list[LoadedModel]:
+        """The models that are ready, sorted by name."""
+        return [self._loaded[name] for name in sorted(self._loaded)]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every model that the settings ask for is ready."""
+        return self._complete
+
+    def start(self) -> None:
+        """Begin to load, in the background, what is not loaded yet. Does nothing while that is under way or done."""
+        with self._lock:
+            if self._complete or not self._idle.is_set():
+                return
+            self._idle.clear()
+        # the context goes along, so that what is logged while loading carries the request that asked for it
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._load_missing,), name="load-models", daemon=True).start()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until loading has ended, well or not; return whether it has."""
+        return self._idle.wait(timeout_s)
+
+    def await_all(self, timeout_s: float) -> None:
+        """Return when every model is ready. If loading has failed before, it is tried again.
+
+        Raises:
+            ModelNotReady: One is not, with the reason.
+        """
+        self._try_again(timeout_s)
+        if not self._complete:
+            raise ModelNotReady("; ".join(str(problem) for problem in self._problems.values()))
+
+    def find(self, name: str, version: str | None = None) -> LoadedModel | None:
+        """Return a model that is ready, None if there is none of that name.
+
+        Raises:
+            VersionNotFound: Another version of it is served.
+        """
+        model = self._loaded.get(name)
+        if model is not None and version not in (None, model.version):
+            msg = f"model {name!r}: no version {version!r} here, expected {model.version!r}"
+            raise VersionNotFound(msg)
+        return model
+
+    def await_model(self, name: str, version: str | None, timeout_s: float) -> LoadedModel:
+        """Return a model, after it has been loaded if need be.
+
+        Raises:
+            ModelNotFound: It is not among the models that are served.
+            VersionNotFound: Another version of it is served.
+            ModelNotReady: It is, or may be, among them and cannot be served, for the reason given.
+        """
+        model = self.find(name, version)
+        if model is None:
+            self._try_again(timeout_s)
+            model = self.find(name, version)
+        if model is not None:
+            return model
+        problem = self._problems.get(name) or self._problems.get(_ALL)
+        if problem is not None:
+            raise ModelNotReady(str(problem)) from problem
+        served = ", ".join(sorted(self._loaded | self._problems)) or "none"
+        msg = f"model {name[:80]!r}: not served here, expected one of: {served}"
+        raise ModelNotFound(msg)
+
+    def _try_again(self, timeout_s: float) -> None:
+        self.start()
+        if not self.wait(timeout_s):
+            msg = f"models: still loading after {timeout_s:.1f} s; try again"
+            raise ModelNotReady(msg)
+
+    def _load_missing(self) -> None:
+        problems: dict[str, LambdaserveError] = {}
+        try:
+            self._settings.check()
+            store = open_store(self._settings.store_url)
+            for name in self._settings.models or self._names_in(store):
+                if name not in self._loaded:
+                    self._load_one(store, name, problems)
+            if not self._loaded and not problems:
+                msg = f"store: no model with the alias {self._settings.alias!r}, expected at least one; publish one"
+                problems[_ALL] = ModelNotReady(msg)
+        except Exception as error:  # noqa: BLE001 - init never raises: whatever it is, it is reported, and tried again
+            problems[_ALL] = _as_ours(error)
+        for name, problem in problems.items():
+            self._observer.load_failed(name, problem)
+        self._problems = problems
+        self._complete = not problems
+        self._idle.set()
+
+    def _load_one(self, store: Store, name: str, problems: dict[str, LambdaserveError]) -> None:
+        try:
+            model = load_model(store, name, self._settings, self._observer)
+        except Exception as error:  # noqa: BLE001 - one broken model must not take the others down
+            problems[name] = _as_ours(error)
+        else:
+            self._loaded[name] = model
+            self._observer.model_loaded(model)
+
+    def _names_in(self, store: Store) -> list[str]:
+        """Return the names of all models that have the alias; those without it are not published for serving yet."""
+        names = store.list_folders(models_prefix())
+        return [name for name in names if self._settings.alias in read_aliases(store, name)[0].aliases]
+
+
+def _as_ours(error: Exception) -> LambdaserveError:
+    if isinstance(error, LambdaserveError):
+        return error
+    wrapped = ModelNotReady(f"loading: {type(error).__name__}: {error}, expected no such failure; see the log")
+    wrapped.__cause__ = error
+    return wrapped

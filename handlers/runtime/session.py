@@ -1,0 +1,127 @@
+"""The one place that opens and runs onnxruntime sessions, for serving and for the gate alike."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from handlers.errors import InvalidInput, RuntimeFailure
+from handlers.registry.manifest import Datatype, TensorSpec
+from handlers.tasks.arrays import Arrays
+
+__all__ = ["Session"]
+
+_ORT_ERRORS = (
+    ort_errors.EPFail,
+    ort_errors.EngineError,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoModel,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+_ERRORS_ONLY = 3  # onnxruntime's severity; its warnings about CPU detection would be log lines that nobody structured
+_OUT_OF_MEMORY = ("Failed to allocate", "bad_alloc", "Out of memory")
+
+_DATATYPES: dict[str, Datatype] = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
+}
+
+
+class Session:
+    """An ONNX model, open and ready to run. Safe to run from several threads at once.
+
+    Attributes:
+        inputs: What the file takes, in its order.
+        outputs: What the file returns, in its order.
+    """
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        """Open the model in `path`; the file is not needed afterwards.
+
+        Args:
+            path: An ONNX file.
+            threads: How many threads one run uses. Never left to onnxruntime: its default sets thread affinities,
+                which fails on Lambda.
+
+        Raises:
+            RuntimeFailure: onnxruntime cannot open it, or it has a type that the Open Inference Protocol lacks.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        # a thread that spins while it waits burns CPU time that Lambda bills and takes from the next request
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except _ORT_ERRORS as error:
+            msg = f"{path.name}: onnxruntime {onnxruntime.__version__} cannot open it: {_first_line(error)}"
+            raise RuntimeFailure(msg) from error
+        self.inputs = tuple(_spec(node) for node in self._session.get_inputs())
+        self.outputs = tuple(_spec(node) for node in self._session.get_outputs())
+
+    def check_signature(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+        """Check that the file takes and returns what a manifest says, in the manifest's order.
+
+        Raises:
+            RuntimeFailure: It does not.
+        """
+        for found, expected in ((self.inputs, tuple(inputs)), (self.outputs, tuple(outputs))):
+            if found != expected:
+                msg = f"signature: {found}, expected {expected}"
+                raise RuntimeFailure(msg)
+
+    def run(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Arrays:
+        """Run the model once.
+
+        Args:
+            inputs: All inputs by name, with the datatypes of `self.inputs`.
+            outputs: Which outputs to compute; None: all.
+
+        Returns:
+            The outputs by name, in the order asked for.
+
+        Raises:
+            InvalidInput: The model refuses these inputs. A model that has answered its goldens fails only on what it
+                is given: axes that do not fit each other, an index outside a table.
+            RuntimeFailure: There was not enough memory.
+        """
+        names = list(outputs) if outputs is not None else [spec.name for spec in self.outputs]
+        try:
+            return dict(zip(names, self._session.run(names, inputs), strict=True))
+        except _ORT_ERRORS as error:
+            message = _first_line(error)
+            if any(sign in message for sign in _OUT_OF_MEMORY):
+                msg = f"model: not enough memory for this input: {message}"
+                raise RuntimeFailure(msg) from error
+            msg = f"inputs: the model cannot be run on them: {message}"
+            raise InvalidInput(msg) from error
+
+
+def _spec(node: onnxruntime.NodeArg) -> TensorSpec:
+    if node.type not in _DATATYPES:
+        msg = f"tensor {node.name!r}: {node.type}, expected one of {', '.join(_DATATYPES)}"
+        raise RuntimeFailure(msg)
+    shape = tuple(axis if isinstance(axis, int) else -1 for axis in node.shape)
+    return TensorSpec(name=node.name, datatype=_DATATYPES[node.type], shape=shape)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

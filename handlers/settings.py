@@ -1,0 +1,139 @@
+"""Settings of the serving side. The only module that looks at the environment's variables."""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from handlers.errors import InvalidSetting, LambdaserveError
+from handlers.registry.names import check_alias, check_model_name
+
+__all__ = ["Settings", "default_threads"]
+
+T = TypeVar("T")
+
+_MB_PER_VCPU = 1769  # Lambda: one full vCPU for each 1,769 MB (developer guide, "Configure Lambda function memory")
+_LAMBDA_BODY_BYTES = 6 * 1024 * 1024  # Lambda: synchronous payload, request and response each
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator decides.
+
+    Attributes:
+        store_url: LAMBDASERVE_STORE, `file:///folder` or `s3://bucket/prefix`; required.
+        models: LAMBDASERVE_MODELS, comma-separated; empty: every model in the store that has the alias.
+        alias: LAMBDASERVE_ALIAS, the alias through which versions are found.
+        max_body_bytes: LAMBDASERVE_MAX_BODY_BYTES, a larger request gets 413.
+        scratch_dir: LAMBDASERVE_SCRATCH_DIR, where model files are on their way to a session.
+        threads: LAMBDASERVE_THREADS, of one session; by default what Lambda's memory size buys, elsewhere all cores.
+        log_level: LAMBDASERVE_LOG_LEVEL.
+        init_wait_s: LAMBDASERVE_INIT_WAIT_S, how long the init phase lasts at most; what is not loaded by then goes on
+            in the first invocation. Lambda grants 10 s, of which starting the interpreter takes its part.
+        problems: What the environment held that makes no sense, a sentence each.
+    """
+
+    store_url: str
+    models: tuple[str, ...] = ()
+    alias: str = "live"
+    max_body_bytes: int = _LAMBDA_BODY_BYTES
+    scratch_dir: Path = Path(tempfile.gettempdir())
+    threads: int = 1
+    log_level: str = "INFO"
+    init_wait_s: float = 7.0
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the settings from `environ`; what makes no sense there is listed in `problems`, its default taken."""
+        problems: list[str] = []
+
+        def read(name: str, parse: Callable[[str], T], default: T) -> T:
+            text = environ.get(name, "").strip()
+            if not text:
+                return default
+            try:
+                return parse(text)
+            except (ValueError, LambdaserveError) as error:
+                problems.append(f"{name}: {error}")
+                return default
+
+        store_url = read("LAMBDASERVE_STORE", _store_url, "")
+        if not store_url and not problems:
+            problems.append("LAMBDASERVE_STORE: nothing, expected file:///folder or s3://bucket/prefix")
+        return cls(
+            store_url=store_url,
+            models=read("LAMBDASERVE_MODELS", _model_names, ()),
+            alias=read("LAMBDASERVE_ALIAS", check_alias, "live"),
+            max_body_bytes=read("LAMBDASERVE_MAX_BODY_BYTES", _positive, _LAMBDA_BODY_BYTES),
+            scratch_dir=read("LAMBDASERVE_SCRATCH_DIR", _folder, Path(tempfile.gettempdir())),
+            threads=read("LAMBDASERVE_THREADS", _positive, default_threads(environ)),
+            log_level=read("LAMBDASERVE_LOG_LEVEL", _log_level, "INFO"),
+            init_wait_s=read("LAMBDASERVE_INIT_WAIT_S", _seconds, 7.0),
+            problems=tuple(problems),
+        )
+
+    def check(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises:
+            InvalidSetting: Some do not; the message lists them all.
+        """
+        if self.problems:
+            raise InvalidSetting("; ".join(self.problems))
+
+
+def default_threads(environ: Mapping[str, str] = os.environ) -> int:
+    """Return how many threads one session gets: what Lambda's memory size buys, elsewhere one for each core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+    if not memory_mb.isdecimal():
+        return cores
+    return max(1, min(cores, round(int(memory_mb) / _MB_PER_VCPU)))
+
+
+def _store_url(text: str) -> str:
+    if not text.startswith(("file://", "s3://")):
+        msg = f"{text!r}, expected file:///folder or s3://bucket/prefix"
+        raise ValueError(msg)
+    return text
+
+
+def _model_names(text: str) -> tuple[str, ...]:
+    return tuple(check_model_name(name.strip()) for name in text.split(",") if name.strip())
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"{text!r}, expected a positive integer"
+        raise ValueError(msg)
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        msg = f"{text!r}, expected seconds, zero or more"
+        raise ValueError(msg)
+    return value
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        msg = f"{text!r}, expected an existing folder"
+        raise ValueError(msg)
+    return path
+
+
+def _log_level(text: str) -> str:
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR")
+    if text.upper() not in levels:
+        msg = f"{text!r}, expected one of {', '.join(levels)}"
+        raise ValueError(msg)
+    return text.upper()

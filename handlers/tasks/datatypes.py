@@ -1,0 +1,36 @@
+"""OIP datatypes and what numpy calls them."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from handlers.registry.manifest import Datatype
+
+__all__ = ["FLOATS", "NUMPY_TYPES", "datatype_of"]
+
+NUMPY_TYPES: dict["Datatype", np.dtype] = {
+    "BOOL": np.dtype(np.bool_),
+    "UINT8": np.dtype(np.uint8),
+    "UINT16": np.dtype(np.uint16),
+    "UINT32": np.dtype(np.uint32),
+    "UINT64": np.dtype(np.uint64),
+    "INT8": np.dtype(np.int8),
+    "INT16": np.dtype(np.int16),
+    "INT32": np.dtype(np.int32),
+    "INT64": np.dtype(np.int64),
+    "FP16": np.dtype(np.float16),
+    "FP32": np.dtype(np.float32),
+    "FP64": np.dtype(np.float64),
+    "BYTES": np.dtype(object),
+}
+"""BYTES is text here, as JSON can hold no other: arrays of `object` with `str` in them."""
+
+FLOATS: frozenset["Datatype"] = frozenset({"FP16", "FP32", "FP64"})
+
+_NAMES = {dtype: name for name, dtype in NUMPY_TYPES.items()}
+
+
+def datatype_of(dtype: np.dtype) -> "Datatype | None":
+    """Return the OIP datatype of arrays of `dtype`, None if the protocol has none."""
+    return "BYTES" if dtype.kind == "U" else _NAMES.get(dtype)

@@ -1,0 +1,40 @@
+"""The task `tensor`: the user's input is the tensors themselves, so there is nothing to do but to check them."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from handlers.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from handlers.registry.manifest import Datatype, TensorSpec
+
+__all__ = ["check_names", "check_tensor"]
+
+
+def check_names(given: Sequence[str], specs: "Mapping[str, TensorSpec]") -> None:
+    """Check that the inputs given are the model's, each once.
+
+    Raises:
+        InvalidInput: One is missing, unknown or there twice.
+    """
+    if len(given) == len(specs) and set(given) == specs.keys():
+        return
+    msg = f"inputs: {', '.join(repr(name[:80]) for name in given) or 'none'}, expected each once of: {', '.join(specs)}"
+    raise InvalidInput(msg)
+
+
+def check_tensor(spec: "TensorSpec", datatype: "Datatype | str", shape: Sequence[int]) -> None:
+    """Check an input's datatype and shape against what the model takes.
+
+    Raises:
+        InvalidInput: They differ.
+    """
+    if datatype != spec.datatype:
+        msg = f"input {spec.name!r}: datatype {datatype[:20]!r}, expected {spec.datatype!r}"
+        raise InvalidInput(msg)
+    fits = len(shape) == len(spec.shape) and all(
+        expected in (-1, found) for found, expected in zip(shape, spec.shape, strict=True)
+    )
+    if not fits:
+        msg = f"input {spec.name!r}: shape {list(shape)[:20]}, expected {list(spec.shape)} where -1 is any length"
+        raise InvalidInput(msg)

@@ -1,0 +1,128 @@
+"""What the service says of itself: structured log lines and metrics. Never anything from a request's body.
+
+Metrics go out in CloudWatch's Embedded Metric Format (EMF), one line on stdout each:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+import contextvars
+import logging
+import traceback
+from typing import TextIO
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from handlers.errors import LambdaserveError
+from handlers.registry.loading import LoadedModel
+
+__all__ = ["NAMESPACE", "SERVICE", "Telemetry", "request_id"]
+
+SERVICE = "lambdaserve"
+NAMESPACE = "lambdaserve"
+
+request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
+"""Id of the request that is being answered, None outside of one: Lambda's, or one made up elsewhere."""
+
+
+class Telemetry:
+    """Logger and metrics of one process. Implements `handlers.registry.loading.LoadObserver`."""
+
+    def __init__(self, log_level: str, *, log_stream: TextIO | None = None, emit_metrics: bool = True) -> None:
+        """Set up logging.
+
+        Args:
+            log_level: "DEBUG" to "ERROR".
+            log_stream: Where log lines go; None: stdout, which Lambda sends to CloudWatch.
+            emit_metrics: Whether to print metrics; only CloudWatch makes anything of them.
+        """
+        logger = Logger(service=SERVICE, level=log_level, stream=log_stream, location=None)
+        self._write = {
+            logging.INFO: logger.info,
+            logging.WARNING: logger.warning,
+            logging.ERROR: logger.error,
+        }
+        self._emit_metrics = emit_metrics
+        # Mangum logs the path of each request at INFO: nothing of a request is logged here
+        logging.getLogger("mangum").setLevel(logging.ERROR)
+
+    def model_loaded(self, model: LoadedModel) -> None:
+        """Log a model that is ready and report the phases of its cold start."""
+        phases = {name: round(value, 2) for name, value in model.phases_ms.items()}
+        self._log(logging.INFO, "model loaded", model=model.name, version=model.version, variant=model.variant.name,
+                  phases_ms=phases)  # fmt: skip
+        milliseconds = {f"ColdStart{_camel(phase)}": value for phase, value in model.phases_ms.items()}
+        self._emit(
+            model.name, model.version, counts={"ColdStarts": 1}, milliseconds=milliseconds, variant=model.variant.name
+        )
+
+    def load_failed(self, model: str, error: LambdaserveError) -> None:
+        """Log a model that cannot be served; `model` is empty where it is the store as a whole."""
+        stack = traceback.format_exception(error.__cause__) if error.__cause__ else None
+        self._log(logging.ERROR, "loading failed", model=model, error=error.code, reason=str(error), stack=stack)
+        self._emit(model or None, None, counts={"LoadFailures": 1})
+
+    def variant_passed_over(self, model: str, version: str, variant: str, error: LambdaserveError) -> None:
+        """Log a variant that was proven where it was built and cannot be used here."""
+        self._log(logging.WARNING, "variant passed over", model=model, version=version, variant=variant,
+                  error=error.code, reason=str(error))  # fmt: skip
+        self._emit(model, version, counts={"VariantsPassedOver": 1}, variant=variant)
+
+    def answered(self, model: LoadedModel, latency_ms: float) -> None:
+        """Report a prediction that went out."""
+        self._emit(
+            model.name,
+            model.version,
+            counts={"Requests": 1},
+            milliseconds={"Latency": latency_ms},
+            variant=model.variant.name,
+        )
+
+    def refused(self, model: LoadedModel, error: LambdaserveError) -> None:
+        """Report a prediction that was refused or failed. The message may quote the request, so it is not logged."""
+        self._log(logging.INFO, "request refused", model=model.name, version=model.version, error=error.code)
+        self._emit(model.name, model.version, counts={"Requests": 1, "Errors": 1}, error=error.code)
+
+    def crashed(self, error: Exception) -> None:
+        """Log a fault of ours: its type and where it happened, not its message, which may quote the request."""
+        stack = traceback.format_tb(error.__traceback__)
+        self._log(logging.ERROR, "internal error", error=type(error).__name__, stack=stack)
+        self._emit(None, None, counts={"Crashes": 1})
+
+    def setting_refused(self, error: LambdaserveError) -> None:
+        """Log settings that make no sense: nothing can be served until they are mended."""
+        self._log(logging.ERROR, "settings refused", error=error.code, reason=str(error))
+
+    def _log(self, level: int, message: str, **fields: object) -> None:
+        fields["request_id"] = request_id.get()
+        present = {name: value for name, value in fields.items() if value is not None}
+        self._write[level](message, extra=present)
+
+    def _emit(
+        self,
+        model: str | None,
+        version: str | None,
+        *,
+        counts: dict[str, int],
+        milliseconds: dict[str, float] | None = None,
+        **metadata: str,
+    ) -> None:
+        if not self._emit_metrics:
+            return
+        metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+        if model:
+            metrics.add_dimension("model", model)
+        if version:
+            metrics.add_dimension("version", version)
+        for name, count in counts.items():
+            metrics.add_metric(name, MetricUnit.Count, count)
+        for name, value in (milliseconds or {}).items():
+            metrics.add_metric(name, MetricUnit.Milliseconds, value)
+        for name, text in metadata.items():
+            metrics.add_metadata(name, text)
+        if (identifier := request_id.get()) is not None:
+            metrics.add_metadata("request_id", identifier)
+        metrics.flush_metrics()
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))

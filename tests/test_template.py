@@ -1,0 +1,323 @@
+"""The stack: what CloudFormation is really given, after the SAM transform, and the events that fit it."""
+
+import base64
+import json
+import os
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.artifact import ROOT, RUNTIME, find_sam, run_sam
+
+Json = dict[str, Any]
+
+EVENTS = sorted(path.name for path in (ROOT / "events").glob("*.json") if path.name != "expected.json")
+OPEN_METHODS = {("/v2/health/live", "get"), ("/v2/health/ready", "get")}
+
+# Run by the SAM CLI's own interpreter: the translator lives in its environment.
+TRANSFORM = """
+import json, sys
+import boto3
+from samcli.yamlhelper import yaml_parse
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+template = yaml_parse(sys.stdin.read())
+for resource in template["Resources"].values():
+    if "CodeUri" in resource.get("Properties", {}):
+        resource["Properties"]["CodeUri"] = "s3://bucket/key"  # as `sam deploy` does after the upload
+translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
+json.dump(translator.translate(template, {}), sys.stdout)
+"""
+
+
+@pytest.fixture(scope="session")
+def stack() -> Json:
+    """The template after the transform, parameters at their defaults."""
+    python = find_sam().resolve().parent / "python"
+    done = subprocess.run(
+        [str(python), "-c", TRANSFORM],
+        input=(ROOT / "template.yaml").read_text(),
+        env={**os.environ, "AWS_DEFAULT_REGION": "us-east-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        pytest.fail(done.stderr, pytrace=False)
+    transformed: Json = json.loads(done.stdout)
+    return transformed
+
+
+@pytest.fixture(scope="session")
+def resources(stack: Json) -> Json:
+    found: Json = stack["Resources"]
+    return found
+
+
+@pytest.fixture(scope="session")
+def paths(resources: Json) -> Json:
+    found: Json = resources["InferenceApi"]["Properties"]["Body"]["paths"]
+    return found
+
+
+def properties(resources: Json, name: str) -> Json:
+    found: Json = resources[name]["Properties"]
+    return found
+
+
+def test_sam_finds_nothing_to_complain_about() -> None:
+    done = run_sam("validate", "--lint")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "is a valid SAM Template" in done.stdout
+
+
+def test_nothing_is_deployed_that_nobody_asked_for(resources: Json) -> None:
+    kinds = sorted(resource["Type"] for resource in resources.values())
+    assert kinds == [
+        "AWS::ApiGateway::ApiKey",
+        "AWS::ApiGateway::Deployment",
+        "AWS::ApiGateway::RestApi",
+        "AWS::ApiGateway::Stage",
+        "AWS::ApiGateway::UsagePlan",
+        "AWS::ApiGateway::UsagePlanKey",
+        "AWS::IAM::Role",
+        "AWS::Lambda::Function",
+        "AWS::Lambda::Permission",
+        "AWS::Logs::LogGroup",
+        "AWS::S3::Bucket",
+        "AWS::S3::BucketPolicy",
+    ]
+
+
+def test_every_method_but_health_needs_a_key(resources: Json, paths: Json) -> None:
+    body = properties(resources, "InferenceApi")["Body"]
+    scheme = {"type": "apiKey", "name": "x-api-key", "in": "header"}
+    assert body["components"]["securitySchemes"] == {"api_key": scheme}
+    assert body["x-amazon-apigateway-api-key-source"] == "HEADER"
+    found_open = set()
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            if operation["security"] != [{"api_key": []}]:
+                assert operation["security"] == []
+                found_open.add((path, method))
+    assert found_open == OPEN_METHODS
+
+
+def test_only_named_methods_reach_the_function(paths: Json) -> None:
+    methods = {path: sorted(operations) for path, operations in paths.items()}
+    assert methods == {
+        "/v2/health/live": ["get"],
+        "/v2/health/ready": ["get"],
+        "/v2": ["get"],
+        "/v2/{proxy+}": ["get", "post"],
+        "/{proxy+}": ["get", "post"],
+    }
+    for operations in paths.values():
+        for operation in operations.values():
+            integration = operation["x-amazon-apigateway-integration"]
+            assert integration["type"] == "aws_proxy"
+            assert integration["httpMethod"] == "POST"
+            assert "${InferenceFunction.Arn}/invocations" in integration["uri"]["Fn::Sub"]
+
+
+def test_all_bodies_are_binary_and_refusals_speak_the_protocol(resources: Json) -> None:
+    api = properties(resources, "InferenceApi")
+    assert api["Body"]["x-amazon-apigateway-binary-media-types"] == ["*/*"]
+    assert api["BinaryMediaTypes"] == ["*/*"]
+    for answer in api["Body"]["x-amazon-apigateway-gateway-responses"].values():
+        text = answer["responseTemplates"]["application/json"].replace("$context.error.messageString", '"reason"')
+        assert list(json.loads(text)) == ["error"]
+
+
+def test_the_usage_plan_holds_the_key_and_the_stage(resources: Json) -> None:
+    (stage,) = (name for name, resource in resources.items() if resource["Type"] == "AWS::ApiGateway::Stage")
+    assert properties(resources, stage)["StageName"] == {"Ref": "StageName"}
+    plan = properties(resources, "UsagePlan")
+    assert plan["ApiStages"] == [{"ApiId": {"Ref": "InferenceApi"}, "Stage": {"Ref": stage}}]
+    assert plan["Throttle"] == {"RateLimit": {"Ref": "RateLimit"}, "BurstLimit": {"Ref": "BurstLimit"}}
+    assert plan["Quota"] == {"Limit": {"Ref": "QuotaPerDay"}, "Period": "DAY"}
+    link = {"KeyId": {"Ref": "ApiKey"}, "KeyType": "API_KEY", "UsagePlanId": {"Ref": "UsagePlan"}}
+    assert properties(resources, "UsagePlanKey") == link
+
+
+def test_what_needs_no_key_is_throttled_by_the_stage(resources: Json) -> None:
+    (stage,) = (resource for resource in resources.values() if resource["Type"] == "AWS::ApiGateway::Stage")
+    bounded = {
+        (setting["ResourcePath"].removeprefix("/").replace("~1", "/"), setting["HttpMethod"].lower())
+        for setting in stage["Properties"]["MethodSettings"]
+        if setting["ThrottlingRateLimit"] <= 10 and setting["ThrottlingBurstLimit"] <= 20
+    }
+    assert bounded == OPEN_METHODS
+
+
+def test_the_role_may_read_its_models_and_write_its_log_and_nothing_else(resources: Json) -> None:
+    role = properties(resources, "InferenceRole")
+    assert set(role) <= {"AssumeRolePolicyDocument", "Policies", "Tags"}  # no managed policies
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust == {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    (policy,) = role["Policies"]
+    assert policy["PolicyDocument"]["Statement"] == [
+        {
+            "Sid": "ReadModels",
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": {"Fn::Sub": "${ModelBucket.Arn}/${StorePrefix}/models/*"},
+        },
+        {
+            "Sid": "ListModels",
+            "Effect": "Allow",
+            "Action": "s3:ListBucket",
+            "Resource": {"Fn::GetAtt": ["ModelBucket", "Arn"]},
+            "Condition": {"StringLike": {"s3:prefix": {"Fn::Sub": "${StorePrefix}/models/*"}}},
+        },
+        {
+            "Sid": "WriteOwnLog",
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": {"Fn::GetAtt": ["InferenceLogGroup", "Arn"]},
+        },
+    ]
+
+
+def test_only_this_api_may_call_the_function(resources: Json) -> None:
+    permission = properties(resources, "InferencePermission")
+    assert permission["Principal"] == "apigateway.amazonaws.com"
+    assert permission["SourceArn"]["Fn::Sub"].endswith(":${InferenceApi}/${StageName}/*/*")
+
+
+def test_the_bucket_is_private_encrypted_and_outlives_the_stack(resources: Json) -> None:
+    bucket = properties(resources, "ModelBucket")
+    (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    blocks = {"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"}
+    assert bucket["PublicAccessBlockConfiguration"] == dict.fromkeys(blocks, True)
+    assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+    assert all(rule["Status"] == "Enabled" for rule in rules.values())
+    assert rules["abort-unfinished-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    assert rules["expire-overwritten-objects"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}
+    # an expiry of current objects would delete models
+    assert not [rule for rule in rules.values() if {"ExpirationInDays", "ExpirationDate"} & set(rule)]
+    for name in ("ModelBucket", "ModelBucketPolicy"):
+        assert resources[name]["DeletionPolicy"] == "Retain"
+        assert resources[name]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_the_bucket_takes_tls_only(resources: Json) -> None:
+    (statement,) = properties(resources, "ModelBucketPolicy")["PolicyDocument"]["Statement"]
+    assert statement == {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [{"Fn::GetAtt": ["ModelBucket", "Arn"]}, {"Fn::Sub": "${ModelBucket.Arn}/*"}],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+def test_the_function_logs_text_into_a_group_that_forgets(resources: Json) -> None:
+    logging = properties(resources, "InferenceFunction")["LoggingConfig"]
+    assert logging == {"LogFormat": "Text", "LogGroup": {"Ref": "InferenceLogGroup"}}
+    assert properties(resources, "InferenceLogGroup")["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_the_function_gets_its_settings(resources: Json) -> None:
+    function = properties(resources, "InferenceFunction")
+    assert function["Environment"]["Variables"] == {
+        "LAMBDASERVE_STORE": {"Fn::Sub": "s3://${ModelBucket}/${StorePrefix}"},
+        "LAMBDASERVE_MODELS": {"Ref": "Models"},
+        "LAMBDASERVE_ALIAS": {"Ref": "Alias"},
+        "LAMBDASERVE_MAX_BODY_BYTES": {"Ref": "MaxBodyBytes"},
+        "LAMBDASERVE_LOG_LEVEL": {"Ref": "LogLevel"},
+        "AWS_ENDPOINT_URL_S3": "",
+    }
+    assert function["Handler"] == "handlers.inference.handler"
+    assert function["Architectures"] == [{"Ref": "Architecture"}]
+    assert function["Timeout"] == {"Ref": "Timeout"}
+    assert function["Role"] == {"Fn::GetAtt": ["InferenceRole", "Arn"]}
+
+
+def test_the_function_never_outlives_the_api(stack: Json) -> None:
+    """API Gateway gives up after 29 s: a longer invocation is paid for and answers nobody."""
+    assert stack["Parameters"]["Timeout"]["MaxValue"] <= 29
+
+
+def test_every_parameter_is_explained_bounded_and_used(stack: Json) -> None:
+    rest = json.dumps([stack["Resources"], stack["Outputs"]])
+    for name, parameter in stack["Parameters"].items():
+        assert parameter["Description"], name
+        assert "Default" in parameter, name
+        assert {"AllowedValues", "AllowedPattern", "MinValue"} & set(parameter), name
+        assert f'{{"Ref": "{name}"}}' in rest or f"${{{name}}}" in rest, name
+        if pattern := parameter.get("AllowedPattern"):
+            assert re.fullmatch(pattern, parameter["Default"]), name
+
+
+def test_the_package_is_built_for_the_python_and_the_processors_of_the_template(stack: Json, resources: Json) -> None:
+    assert properties(resources, "InferenceFunction")["Runtime"] == f"python{RUNTIME}"
+    makefile = (ROOT / "handlers" / "Makefile").read_text()
+    assert f"LAMBDA_PYTHON ?= python{RUNTIME}\n" in makefile
+    assert f"({RUNTIME.replace('.', ', ')})" in makefile
+    for architecture in stack["Parameters"]["Architecture"]["AllowedValues"]:
+        settings = (ROOT / "handlers" / "deployment" / architecture / "Makefile").read_text()
+        assert f"ARCHITECTURE := {architecture}\n" in settings
+
+
+def test_the_outputs_say_what_one_needs_next(stack: Json) -> None:
+    assert set(stack["Outputs"]) == {"Url", "StoreUrl", "ModelBucketName", "InferenceFunctionName", "ApiKeyId"}
+
+
+def test_there_is_an_event_for_each_way_in() -> None:
+    assert set(EVENTS) == set(json.loads((ROOT / "events" / "expected.json").read_text()))
+    described = re.findall(r"^\| `(.+?)` ", (ROOT / "events" / "README.md").read_text(), re.MULTILINE)
+    assert set(EVENTS) == set(described)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_is_what_api_gateway_sends(name: str, paths: Json) -> None:
+    event = read_event(name)
+    assert set(event) == {
+        *("resource", "path", "httpMethod", "requestContext", "body", "isBase64Encoded", "stageVariables"),
+        *("headers", "multiValueHeaders", "pathParameters"),
+        *("queryStringParameters", "multiValueQueryStringParameters"),
+    }
+    assert {header: [value] for header, value in event["headers"].items()} == event["multiValueHeaders"]
+    context = event["requestContext"]
+    assert context["path"] == f"/{context['stage']}{event['path']}"
+    assert (context["resourcePath"], context["httpMethod"]) == (event["resource"], event["httpMethod"])
+    assert context["requestId"]
+    assert context["identity"]["sourceIp"]
+
+    method = (event["resource"], event["httpMethod"].lower())
+    assert method[1] in paths[method[0]]
+    assert ("x-api-key" in event["headers"]) == (method not in OPEN_METHODS)
+    proxy = (event["pathParameters"] or {"proxy": ""})["proxy"]
+    assert event["resource"].replace("{proxy+}", proxy) == event["path"]
+
+    assert event["isBase64Encoded"] == (event["body"] is not None) == (event["httpMethod"] == "POST")
+    if event["isBase64Encoded"]:
+        assert event["headers"]["Content-Type"] == "application/json"
+        assert "inputs" in read_body(event)
+
+
+def test_the_inference_event_carries_one_digit() -> None:
+    (image,) = read_body(read_event("infer.json"))["inputs"]
+    assert (image["name"], image["datatype"], image["shape"]) == ("image", "FP32", [1, 1, 28, 28])
+    pixels = [value * 255 for value in image["data"]]
+    assert len(pixels) == 28 * 28
+    assert all(abs(pixel - round(pixel)) < 0.02 for pixel in pixels)  # 255 times half of the fourth decimal
+    assert {round(pixel) for pixel in pixels} >= {0, 254}
+
+
+def read_event(name: str) -> Json:
+    event: Json = json.loads((ROOT / "events" / name).read_text())
+    return event
+
+
+def read_body(event: Json) -> Json:
+    body: Json = json.loads(base64.b64decode(event["body"], validate=True))
+    return body

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from export.errors import GateError
 from export.judge import Judge
+from export.measure import MAX_SLOWDOWN
 from export.quantize import NEEDS_CALIBRATION, write_variant
 from handlers.errors import LambdaserveError
 from handlers.registry.manifest import Gate
@@ -13,11 +14,9 @@ from handlers.runtime.goldens import Golden, replay
 from handlers.runtime.session import Session
 from handlers.tasks.arrays import Arrays
 
-__all__ = ["FP32", "MAX_SLOWDOWN", "Candidate", "choose", "make_candidate", "why_not"]
+__all__ = ["FP32", "Candidate", "choose", "make_candidate", "why_not"]
 
 FP32 = "fp32"
-MAX_SLOWDOWN = 1.1
-"""A variant is slower than fp32 if its median is more than this many times fp32's."""
 
 _LEAST_TOLERANCE = 1e-4  # of the goldens, relative to the size of the answer: fp32 kernels differ by CPU
 _SAFETY = 2.0  # times what was measured: rounding falls differently on other CPUs, saturation is far beyond

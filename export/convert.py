@@ -1,6 +1,7 @@
 """PyTorch -> fp32 ONNX, with the proof that both answer alike."""
 
 import contextlib
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from export.errors import ConversionError
+from export.errors import ConversionError, users_line
 from export.reference import Reference, to_arrays
 from export.source import ModelSource
 from handlers.errors import LambdaserveError
@@ -56,7 +57,7 @@ def _export(source: ModelSource, path: Path) -> None:
                 source.module.eval(),
                 examples,
                 input_names=list(source.inputs),
-                output_names=source.outputs,
+                output_names=list(source.outputs),
                 dynamic_shapes=shapes,
                 dynamo=True,
                 verbose=False,
@@ -80,22 +81,25 @@ def _reason(error: Exception) -> str:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return f"{type(cause).__name__}: {lines[0] if lines else cause!r}"
+    # a first line that ends in a colon says nothing without the second
+    said = " ".join(lines[:2] if lines and lines[0].endswith(":") else lines[:1])
+    return f"{type(cause).__name__}: {said or repr(cause)}{users_line(cause)}"
 
 
 def _next_step(error: Exception) -> str:
     text = str(error)
-    if "dynamic" in text or "constraint" in text.lower() or "specializ" in text:
-        return "check ModelSource.dynamic: an axis named there may be fixed by the module's code"
+    # this first: torch's advice on it speaks of dynamic shapes too
     if "data-dependent" in text or "GuardOnDataDependent" in text:
         return "forward() branches on the values of a tensor: replace the branch by torch.where or torch.cond"
+    if any(sign in text.lower() for sign in ("dynamic", "constraint", "specializ", "is inconsistent")):
+        return "check ModelSource.dynamic: an axis named there may be fixed by the module's code"
     return "make the line that it names traceable by torch.export, or leave it out of forward()"
 
 
 def _check_names(source: ModelSource, session: Session) -> None:
     for found, expected, what in (
         ([spec.name for spec in session.inputs], list(source.inputs), "inputs"),
-        ([spec.name for spec in session.outputs], source.outputs, "outputs"),
+        ([spec.name for spec in session.outputs], list(source.outputs), "outputs"),
     ):
         if found != expected:
             msg = (
@@ -122,8 +126,8 @@ def _noisy(value: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Add noise to numbers; what counts or indexes is left alone, since no other value need be legal."""
     if value.dtype.kind != "f":
         return value
-    noisy: np.ndarray = value + random.standard_normal(value.shape).astype(value.dtype)
-    return noisy
+    noise: np.ndarray = random.standard_normal(value.size).astype(value.dtype).reshape(value.shape)
+    return np.asarray(value + noise)  # numpy adds arrays without axes to something that is no array
 
 
 def _check_parity(reference: Reference, session: Session, inputs: Arrays) -> None:
@@ -140,19 +144,20 @@ def _check_parity(reference: Reference, session: Session, inputs: Arrays) -> Non
             raise ConversionError(msg)
         if not np.allclose(found[name], right, PARITY_TOLERANCE, PARITY_TOLERANCE, equal_nan=True):
             worst = np.nanmax(np.abs(found[name].astype(np.float64) - right.astype(np.float64)))
-            msg = f"output {name!r}: differs from PyTorch by {worst:.3g}, expected at most {PARITY_TOLERANCE}"
+            msg = f"output {name!r}: differs from PyTorch by {worst:.3g}, expected at most {PARITY_TOLERANCE}; "
+            msg += "what forward() returns must depend on nothing but its inputs and its weights"
             raise ConversionError(msg)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's warnings off the terminal: they speak of its own workings."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep the exporter's warnings, graphs and stack traces off the terminal: they speak of its own workings."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # torch gives each of its many loggers a level and a handler of its own
     try:
-        with warnings.catch_warnings():
+        # it prints the graph of a model that it refuses
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(before)

@@ -11,6 +11,17 @@ ExportError
 Messages read `<subject>: <found>, <expected>[; <next step>]`.
 """
 
+import os
+import sysconfig
+import traceback
+from pathlib import Path
+
+_INSTALLED = tuple(
+    path + os.sep
+    for path in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    if path
+)
+
 
 class ExportError(Exception):
     """Base of everything that the export step raises on purpose; the command line exits 1 with its message."""
@@ -38,3 +49,15 @@ class OutputError(ExportError):
 
 class VerificationError(ExportError):
     """The artifact does not answer on this machine as it did where it was built."""
+
+
+def users_line(error: BaseException) -> str:
+    """Return " (file, line n)" for the last line of the user's own code that led to `error`, "" if there is none.
+
+    The innermost line is mostly one of torch's, where the user can do nothing.
+    """
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        installed = frame.filename.startswith(("<", *_INSTALLED))
+        if not installed and Path(frame.filename).parent != Path(__file__).parent:
+            return f" ({frame.filename}, line {frame.lineno})"
+    return ""

@@ -64,9 +64,12 @@ class Judge:
         self.data = data
         self._max_loss = max_loss
         self._reference = _joined(data.outputs)
-        self._targets = np.concatenate(list(data.targets)) if data.targets is not None else None
+        self._targets = _concatenated(data.targets, "targets") if data.targets is not None else None
         self._metric = metric if self._targets is not None else None
         self.reference_score = self._score(self._reference)
+        if not np.isfinite(self.reference_score):
+            msg = f"evaluation: PyTorch's own {self.metric_name} is {self.reference_score}, expected a finite number"
+            raise DataError(msg)
 
     def judge(self, run: Callable[[Arrays], Arrays]) -> Gate:
         """Return the gate's verdict on what `run` answers."""
@@ -92,7 +95,8 @@ class Judge:
         if self._metric is None or self._targets is None:
             return agreement(outputs, self._reference)
         try:
-            return float(self._metric.score(outputs, self._targets))
+            with np.errstate(all="ignore"):  # a broken variant answers NaN, which is a verdict and no warning
+                return float(self._metric.score(outputs, self._targets))
         except DataError:
             raise
         except Exception as error:  # a metric may be the user's own function
@@ -116,7 +120,9 @@ def agreement(found: Arrays, expected: Arrays) -> float:
     It is the least, over all outputs, of the mean cosine of each sample and, where an output has more than one class
     (last axis), of the share of samples with the same argmax.
     """
-    return min(_agreement_of(found[name], right) for name, right in expected.items())
+    with np.errstate(all="ignore"):  # infinities, as above
+        # not min(): it would pass over a NaN
+        return float(np.min([_agreement_of(found[name], right) for name, right in expected.items()]))
 
 
 def _agreement_of(found: np.ndarray, expected: np.ndarray) -> float:
@@ -125,7 +131,7 @@ def _agreement_of(found: np.ndarray, expected: np.ndarray) -> float:
     scores = [_mean_cosine(found, expected)]
     if expected.ndim > 1 and expected.shape[-1] > 1 and expected.dtype.kind == "f":
         scores.append(float(np.mean(found.argmax(-1) == expected.argmax(-1))))
-    return min(scores)
+    return float(np.min(scores))
 
 
 def _mean_cosine(found: np.ndarray, expected: np.ndarray) -> float:
@@ -150,15 +156,17 @@ def accuracy(outputs: Arrays, targets: np.ndarray) -> float:
         DataError: The targets are no classes of the output.
     """
     scores = _first(outputs)
-    if len(targets) != len(scores):
-        msg = f"evaluation: {len(targets)} targets for {len(scores)} outputs, expected one each"
+    if scores.ndim == 1:
+        scores = scores[:, np.newaxis]  # a probability for each sample
+    found = scores.argmax(-1) if scores.shape[-1] > 1 else scores[..., 0] > 0.5  # noqa: PLR2004 - a probability
+    if targets.size != found.size:
+        msg = f"evaluation: targets of shape {list(targets.shape)}, expected {list(found.shape)}, one class each"
         raise DataError(msg)
     classes = max(2, scores.shape[-1])
-    labels = targets.reshape(len(targets), -1)[:, 0] if targets.ndim > 1 else targets
-    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+    labels = targets.reshape(found.shape)
+    if not (labels.min() >= 0 and labels.max() < classes):
         msg = f"evaluation: targets from {labels.min()} to {labels.max()}, expected classes 0 to {classes - 1}"
         raise DataError(msg)
-    found = scores.argmax(-1) if scores.shape[-1] > 1 else scores.reshape(-1) > 0.5  # noqa: PLR2004 - a probability
     return float(np.mean(found == labels))
 
 
@@ -183,4 +191,13 @@ def _first(outputs: Arrays) -> np.ndarray:
 
 
 def _joined(batches: Sequence[Arrays]) -> Arrays:
-    return {name: np.concatenate([np.atleast_1d(batch[name]) for batch in batches]) for name in batches[0]}
+    return {name: _concatenated([batch[name] for batch in batches], f"outputs {name!r}") for name in batches[0]}
+
+
+def _concatenated(arrays: Sequence[np.ndarray], what: str) -> np.ndarray:
+    try:
+        return np.concatenate([np.atleast_1d(array) for array in arrays])
+    except ValueError as error:
+        shapes = sorted({array.shape for array in arrays})
+        msg = f"evaluation: {what} of shapes {shapes}, expected shapes that differ in axis 0 only; pad the batches"
+        raise DataError(msg) from error

@@ -11,7 +11,10 @@ from pathlib import Path
 from export.errors import GateError
 from handlers.tasks.arrays import Arrays
 
-__all__ = ["interleaved_medians_ms", "peak_memory_bytes"]
+__all__ = ["MAX_SLOWDOWN", "interleaved_medians_ms", "peak_memory_bytes"]
+
+MAX_SLOWDOWN = 1.1
+"""A variant is slower than fp32 if its median is more than this many times fp32's."""
 
 _WARM_UP_RUNS = 3
 

@@ -2,6 +2,8 @@
 
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,16 +108,21 @@ def write_held_out(folder: Path, data: HeldOut, inputs: Sequence[str], outputs: 
 
 
 def read_held_out(folder: Path, manifest: Manifest) -> HeldOut | None:
-    """Return what `write_held_out` wrote; None where the folder came without it."""
+    """Return what `write_held_out` wrote; None where the folder came without it.
+
+    Raises:
+        CorruptFile: The file is of another artifact, or broken.
+    """
     path = folder / HELD_OUT_FILE
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as file:
-        count = sum(key.endswith(".input.0") for key in file.files)
-        targets = [file[f"{i}.target"] for i in range(count)] if "0.target" in file.files else None
-        return HeldOut(
-            inputs=[{s.name: file[f"{i}.input.{j}"] for j, s in enumerate(manifest.inputs)} for i in range(count)],
-            outputs=[{s.name: file[f"{i}.output.{j}"] for j, s in enumerate(manifest.outputs)} for i in range(count)],
-            targets=targets,
-            held_out=bool(file["held_out"]),
-        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            count = sum(key.endswith(".input.0") for key in file.files)
+            targets = [file[f"{i}.target"] for i in range(count)] if "0.target" in file.files else None
+            inputs = [{s.name: file[f"{i}.input.{j}"] for j, s in enumerate(manifest.inputs)} for i in range(count)]
+            outputs = [{s.name: file[f"{i}.output.{j}"] for j, s in enumerate(manifest.outputs)} for i in range(count)]
+            return HeldOut(inputs, outputs, targets, held_out=bool(file["held_out"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        msg = f"{path}: {error}, expected the inputs that judged this artifact; delete it to verify without them"
+        raise CorruptFile(msg) from error

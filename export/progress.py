@@ -1,5 +1,6 @@
 """What long work shows on stderr: a bar on a terminal, a line for each step elsewhere."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,8 @@ class Progress:
     """Shows which step of a piece of work is under way, and how far it is."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        # this very stream: the bar stays on it while sys.stderr is redirected
+        self._console = console or Console(file=sys.stderr)
 
     @contextmanager
     def step(self, description: str, total: int | None = None) -> Iterator[Advance]:

@@ -10,7 +10,7 @@ import msgspec
 from export.errors import OutputError
 from export.package import read_artifact
 from export.progress import Progress
-from handlers.errors import ObjectExists
+from handlers.errors import LambdaserveError, ObjectExists
 from handlers.registry.aliases import point_alias
 from handlers.registry.manifest import MANIFEST_FILE, encode_manifest
 from handlers.registry.names import check_alias, file_key, versions_prefix
@@ -56,7 +56,11 @@ def publish(folder: Path, store: Store, alias: str | None, progress: Progress) -
     numbered = msgspec.structs.replace(manifest, version=version)
     store.create(file_key(manifest.model, version, MANIFEST_FILE), encode_manifest(numbered))
     if alias is not None:
-        point_alias(store, manifest.model, alias, version, "published")
+        try:
+            point_alias(store, manifest.model, alias, version, "published")
+        except LambdaserveError as error:
+            msg = f"{error}; version {version} is published all the same, only the alias {alias!r} does not name it"
+            raise type(error)(msg) from error
     return Published(manifest.model, version, alias, store.url)
 
 

@@ -4,10 +4,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 
-from export.errors import ConversionError, DataError
+from export.errors import ConversionError, DataError, users_line
 from export.source import ModelSource
 from handlers.tasks.arrays import Arrays
 
@@ -33,13 +32,17 @@ class Reference:
         if missing:
             msg = f"data: inputs {sorted(inputs)}, expected {self._inputs}"
             raise DataError(msg)
-        tensors = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in self._inputs]
+        # copied: a module that works in place must not change the data that other variants are asked about
+        tensors = [torch.tensor(inputs[name]) for name in self._inputs]
         try:
             with torch.inference_mode():
                 result = self._module(*tensors)
         except Exception as error:  # the user's module may raise anything
             shapes = {name: list(inputs[name].shape) for name in self._inputs}
-            msg = f"module: {type(error).__name__} on inputs of shapes {shapes}: {error}; check names, order and shapes"
+            msg = (
+                f"module: {type(error).__name__} on inputs of shapes {shapes}: {error}{users_line(error)}; "
+                "check names, order and shapes"
+            )
             raise DataError(msg) from error
         return self._named(result)
 
@@ -77,11 +80,12 @@ class Reference:
             kinds = [type(value).__name__ for value in values]
             msg = f"module: returns {kinds}, expected tensors for the outputs {self._outputs}"
             raise ConversionError(msg)
-        return {
-            name: value.detach().cpu().numpy()
-            for name, value in zip(self._outputs, values, strict=True)
-            if isinstance(value, torch.Tensor)
-        }
+        tensors = [value for value in values if isinstance(value, torch.Tensor)]
+        try:
+            return {name: value.detach().cpu().numpy() for name, value in zip(self._outputs, tensors, strict=True)}
+        except TypeError as error:  # bfloat16 and the like
+            msg = f"module: returns {[str(value.dtype) for value in tensors]}, expected what numpy has: {error}"
+            raise ConversionError(msg) from error
 
 
 def to_arrays(source: ModelSource) -> Arrays:

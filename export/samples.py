@@ -1,17 +1,20 @@
 """The data of a source, sorted: what calibrates, and what judges. Nothing does both."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from export.errors import DataError
-from export.judge import METRICS, HeldOut, Metric
+from export.errors import DataError, users_line
+from export.judge import AGREEMENT, METRICS, HeldOut, Metric
 from export.reference import Reference, to_arrays
 from export.source import Batch, ModelSource
 from handlers.tasks.arrays import Arrays
 
 __all__ = ["Samples", "sort_samples"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ def sort_samples(source: ModelSource, reference: Reference) -> Samples:
         DataError: The data is empty, or its names, datatypes or shapes are not the model's.
     """
     example = to_arrays(source)
-    calibration = [_checked(batch, example, source, "calibration") for batch in source.calibration or []]
+    calibration = _read(source.calibration, "calibration") if source.calibration is not None else []
+    calibration = [_checked(batch, example, source, "calibration") for batch in calibration]
     if source.calibration is not None and not calibration:
         msg = "calibration: no batches, expected at least one, or None"
         raise DataError(msg)
@@ -59,14 +63,14 @@ def sort_samples(source: ModelSource, reference: Reference) -> Samples:
         inputs=batches,
         outputs=[reference.run(inputs) for inputs in batches],
         targets=targets,
-        held_out=source.evaluation is not None or batches != [example],
+        held_out=source.evaluation is not None or batches[0] is not example,
     )
     return Samples(calibration, held_out, metric, _singles(batches, source))
 
 
 def _evaluation(source: ModelSource, example: Arrays) -> tuple[list[Arrays], list[np.ndarray] | None]:
     assert source.evaluation is not None  # noqa: S101 - the caller has looked
-    pairs: list[Batch] = list(source.evaluation.batches)
+    pairs: list[Batch] = _read(source.evaluation.batches, "evaluation")
     if not pairs:
         msg = "evaluation: no batches, expected at least one, or no evaluation"
         raise DataError(msg)
@@ -74,7 +78,7 @@ def _evaluation(source: ModelSource, example: Arrays) -> tuple[list[Arrays], lis
         msg = "evaluation: batches that are no pairs, expected (inputs, target) tuples"
         raise DataError(msg)
     inputs = [_checked(pair[0], example, source, "evaluation") for pair in pairs]
-    targets = [np.asarray(pair[1]) for pair in pairs if pair[1] is not None]
+    targets = [np.atleast_1d(pair[1]) for pair in pairs if pair[1] is not None]
     if targets and len(targets) != len(pairs):
         msg = f"evaluation: {len(targets)} of {len(pairs)} batches have a target, expected all or none"
         raise DataError(msg)
@@ -85,11 +89,21 @@ def _metric(source: ModelSource) -> Metric:
     assert source.evaluation is not None  # noqa: S101 - the caller has looked
     metric = source.evaluation.metric
     if callable(metric):
-        return Metric(getattr(metric, "__name__", "custom"), metric)
+        name = getattr(metric, "__name__", "custom")
+        # `verify` knows ours by name: a function of the user's must not be taken for one of them
+        return Metric(f"custom {name}" if name in {*METRICS, AGREEMENT} else name, metric)
     if metric not in METRICS:
         msg = f"evaluation: metric {metric!r}, expected one of {', '.join(METRICS)}, or a function of (outputs, target)"
         raise DataError(msg)
     return METRICS[metric]
+
+
+def _read(batches: Iterable[T], what: str) -> list[T]:
+    try:
+        return list(batches)
+    except Exception as error:  # what yields them is the user's code
+        msg = f"{what}: {type(error).__name__}: {error}{users_line(error)}, expected an iterable of batches"
+        raise DataError(msg) from error
 
 
 def _checked(batch: object, example: Arrays, source: ModelSource, what: str) -> Arrays:
@@ -108,6 +122,9 @@ def _checked(batch: object, example: Arrays, source: ModelSource, what: str) -> 
         if array.dtype != expected.dtype or not fits:
             shape = [-1 if axis in variable else length for axis, length in enumerate(expected.shape)]
             msg = f"{what}: {name!r} is {array.dtype} {list(array.shape)}, expected {expected.dtype} {shape}"
+            raise DataError(msg)
+        if not array.size:
+            msg = f"{what}: {name!r} is {list(array.shape)}, expected no empty batches"
             raise DataError(msg)
     return arrays
 

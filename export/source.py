@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from export.errors import ExportError, SourceError
+from export.errors import ExportError, SourceError, users_line
 from handlers.errors import InvalidName
 from handlers.registry.names import check_model_name
 from handlers.tasks.arrays import Arrays
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["Batch", "Evaluation", "MetricFunction", "ModelSource", "load_source"]
+
+_DTYPES = frozenset(
+    {torch.bool, torch.float16, torch.float32, torch.float64}
+    | {torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16, torch.int32, torch.int64}
+)
+"""What the Open Inference Protocol has a datatype for, text apart."""
 
 Batch = tuple[Arrays, "np.ndarray | None"]
 """Named inputs of one batch, and what the model should make of them (None: compare with fp32 instead)."""
@@ -34,8 +40,8 @@ class Evaluation:
     """Data that judges the variants of a model, held out from training and from calibration.
 
     Attributes:
-        batches: Pairs of named inputs and target. It is gone through once per variant: a list, or any object whose
-            `iter()` starts anew; a generator is refused.
+        batches: Pairs of named inputs and target. It is gone through once and kept in memory: a list, a generator,
+            or any other iterable.
         metric: "accuracy" (target int [batch]; the first output's argmax over its last axis, or > 0.5 where that axis
             is 1), "mse" (target of the first output's shape), or a function of (outputs, target), larger is better.
     """
@@ -78,6 +84,9 @@ class ModelSource:
         if not isinstance(self.module, torch.nn.Module):
             msg = f"ModelSource.module: {type(self.module).__name__}, expected a torch.nn.Module"
             raise SourceError(msg)
+        if isinstance(self.outputs, str):
+            msg = f"ModelSource.outputs: {self.outputs!r}, expected a list of names"
+            raise SourceError(msg)
         if not self.inputs or not self.outputs:
             msg = (
                 f"ModelSource: {len(self.inputs)} inputs and {len(self.outputs)} outputs, expected at least one of each"
@@ -87,12 +96,13 @@ class ModelSource:
             if not isinstance(value, torch.Tensor):
                 msg = f"ModelSource.inputs[{name!r}]: {type(value).__name__}, expected a torch.Tensor"
                 raise SourceError(msg)
+            if value.dtype not in _DTYPES:
+                msg = f"ModelSource.inputs[{name!r}]: {value.dtype}, expected one of {sorted(map(str, _DTYPES))}"
+                raise SourceError(msg)
         _check_unique([*self.inputs], "inputs")
-        _check_unique(self.outputs, "outputs")
-        unknown = set(self.dynamic or {}) - set(self.inputs)
-        if unknown:
-            msg = f"ModelSource.dynamic: names {sorted(unknown)}, expected some of the inputs {sorted(self.inputs)}"
-            raise SourceError(msg)
+        _check_unique([*self.outputs], "outputs")
+        _check_unique([*self.inputs, *self.outputs], "inputs and outputs")
+        _check_dynamic(self.dynamic or {}, self.inputs)
 
     @property
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
@@ -138,6 +148,7 @@ def _import_file(path: Path) -> "ModuleType":
         msg = f"source: {path} cannot be imported, expected a Python file"
         raise SourceError(msg)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # as importlib does: dataclasses and pickle look their module up there
     _call(lambda: spec.loader.exec_module(module), str(path))  # type: ignore[union-attr]
     return module
 
@@ -153,22 +164,33 @@ def _call(function: Callable[[], Any], subject: str) -> Any:  # noqa: ANN401 - w
         return function()
     except ExportError:
         raise
-    except Exception as error:  # the user's code may raise anything
-        where = _last_line_of_user_code(error)
+    except (Exception, SystemExit) as error:  # the user's code may raise anything, and a script may end itself
         msg = (
-            f"source {subject}: {type(error).__name__}: {error}{where}; run it alone with python to see the whole trace"
+            f"source {subject}: {type(error).__name__}: {error}{users_line(error)}; "
+            "run it alone with python to see the whole trace"
         )
         raise SourceError(msg) from error
-
-
-def _last_line_of_user_code(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f" ({trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno})"
 
 
 def _check_unique(names: list[str], what: str) -> None:
     if any(not isinstance(name, str) or not name for name in names) or len(set(names)) != len(names):
         msg = f"ModelSource.{what}: {names}, expected different names that are not empty"
         raise SourceError(msg)
+
+
+def _check_dynamic(dynamic: Mapping[str, Mapping[int, str]], inputs: Mapping[str, torch.Tensor]) -> None:
+    unknown = set(dynamic) - set(inputs)
+    if unknown:
+        msg = f"ModelSource.dynamic: names {sorted(unknown)}, expected some of the inputs {sorted(inputs)}"
+        raise SourceError(msg)
+    for name, axes in dynamic.items():
+        usable = isinstance(axes, Mapping) and all(
+            axis in range(inputs[name].dim()) and isinstance(word, str) and word.isidentifier()
+            for axis, word in axes.items()
+        )
+        if not usable:
+            msg = (
+                f"ModelSource.dynamic[{name!r}]: {axes}, expected axes from 0 to {inputs[name].dim() - 1} and a word "
+                'for each, such as {0: "batch"}'
+            )
+            raise SourceError(msg)

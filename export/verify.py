@@ -7,9 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from export.candidates import MAX_SLOWDOWN
 from export.judge import METRICS, Judge
-from export.measure import interleaved_medians_ms
+from export.measure import MAX_SLOWDOWN, interleaved_medians_ms
 from export.package import read_artifact, read_held_out
 from export.progress import Progress
 from handlers.errors import LambdaserveError

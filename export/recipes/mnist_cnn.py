@@ -27,8 +27,7 @@ TRAINING_BATCH = 128
 PEAK_LEARNING_RATE = 5e-3
 CALIBRATION_IMAGES = 512
 BATCH = 64  # of calibration and evaluation
-WEIGHTS_FILE = "weights.pt"
-SOURCE_FILE = "source.py"
+WEIGHTS_FILE, SOURCE_FILE = "weights.pt", "source.py"
 _SOURCE_HEAD = "# Written by export.recipes.mnist_cnn: gives the network beside this file to `lambdaserve build`.\n"
 _SOURCE_TEXT = f"""{_SOURCE_HEAD}from pathlib import Path
 from export.recipes import mnist_cnn

@@ -42,7 +42,7 @@ async def _refuse(_: Request, error: Exception) -> Response:
 
 async def _refuse_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
-    found = f"{request.method} {request.url.path[:200]}"
+    found = f"{request.method} {request.scope['path'][:200]}"
     expected = "a path of the Open Inference Protocol" if error.status_code == _NOT_FOUND else "another method"
     return error_response(error.status_code, f"{found}: {error.detail}, expected {expected}", dict(error.headers or {}))
 

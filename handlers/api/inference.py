@@ -78,7 +78,7 @@ def infer(model: LoadedModel, body: bytes) -> bytes:
 def _decode(body: bytes) -> _InferRequest:
     try:
         return _decoder.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         msg = f"body: {error}, expected an inference request in JSON"
         raise InvalidInput(msg) from error
     except RecursionError as error:

@@ -15,6 +15,7 @@ from handlers.api.service import Service
 from handlers.api.statuses import json_response
 from handlers.errors import ModelNotReady
 from handlers.registry.loading import LoadedModel
+from handlers.telemetry import request_id
 
 __all__ = ["routes"]
 
@@ -27,7 +28,8 @@ async def _ready(request: Request) -> Response:
     try:
         await _service(request).await_all(request.scope)
     except ModelNotReady as error:
-        return json_response({"ready": False, "live": True, "error": str(error)}, 503)
+        refusal = {"ready": False, "live": True, "error": str(error), "request_id": request_id.get()}
+        return json_response(refusal, 503)
     return json_response({"ready": True, "live": True})
 
 

@@ -38,23 +38,24 @@ def decode_tensor(name: str, datatype: "Datatype", shape: "Sequence[int]", data:
         InvalidInput: The data is no JSON array of such elements, or their number or nesting is not the shape's.
     """
     nesting = _nesting(data)
-    if nesting not in (1, len(shape)):
+    axes = shape.index(0) + 1 if 0 in shape else len(shape)  # below an axis of length 0 there is nothing to nest
+    if nesting not in (1, axes):
         levels = f"{nesting}" if nesting <= _MAX_NESTING else f"more than {_MAX_NESTING}"
-        msg = f"input {name!r}: data nested {levels} deep, expected 1 (flat) or {len(shape)} (as its shape)"
+        msg = f"input {name!r}: data nested {levels} deep, expected 1 (flat) or {axes} (as its shape)"
         raise InvalidInput(msg)
     try:
         values = _decoder(datatype, nesting).decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         msg = f"input {name!r}: data: {error}, expected {datatype} elements"
         raise InvalidInput(msg) from error
     count = math.prod(shape)
     if nesting == 1 and len(values) != count:
         msg = f"input {name!r}: {len(values)} elements in data, expected {count} for shape {list(shape)}"
         raise InvalidInput(msg)
-    return _to_array(name, datatype, shape, values)
+    return _to_array(name, datatype, shape, values, nesting)
 
 
-def _to_array(name: str, datatype: "Datatype", shape: "Sequence[int]", values: list[Any]) -> np.ndarray:
+def _to_array(name: str, datatype: "Datatype", shape: "Sequence[int]", values: list[Any], nesting: int) -> np.ndarray:
     try:
         if datatype in FLOATS:
             # by way of float64: a number that JSON can hold and the datatype cannot becomes infinite, and is refused
@@ -70,10 +71,14 @@ def _to_array(name: str, datatype: "Datatype", shape: "Sequence[int]", values: l
     except (ValueError, OverflowError, TypeError) as error:
         msg = f"input {name!r}: data cannot be an array of {datatype} ({error}), expected shape {list(shape)}"
         raise InvalidInput(msg) from error
-    if array.ndim > 1 and array.shape != tuple(shape):
+    if nesting > 1 and array.shape != tuple(shape[:nesting]):  # where text is ragged, numpy makes an array of lists
         msg = f"input {name!r}: data of shape {list(array.shape)}, expected {list(shape)}"
         raise InvalidInput(msg)
-    return array.reshape(shape)
+    try:
+        return array.reshape(shape)
+    except ValueError as error:  # it holds nothing, and yet has an axis that no array can have
+        msg = f"input {name!r}: shape {list(shape)} ({error}), expected one that an array can have"
+        raise InvalidInput(msg) from error
 
 
 def encode_tensor(array: np.ndarray) -> list[Any]:

@@ -135,8 +135,13 @@ class Models:
 
     def _names_in(self, store: Store) -> list[str]:
         """Return the names of all models that have the alias; those without it are not published for serving yet."""
-        names = store.list_folders(models_prefix())
-        return [name for name in names if self._settings.alias in read_aliases(store, name)[0].aliases]
+        return [name for name in store.list_folders(models_prefix()) if self._may_have_alias(store, name)]
+
+    def _may_have_alias(self, store: Store, name: str) -> bool:
+        try:
+            return self._settings.alias in read_aliases(store, name)[0].aliases
+        except LambdaserveError:  # loading it meets the same, and reports it for this model alone
+            return True
 
 
 def _as_ours(error: Exception) -> LambdaserveError:

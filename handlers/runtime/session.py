@@ -24,7 +24,9 @@ _ORT_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
 )
-_ERRORS_ONLY = 3  # onnxruntime's severity; its warnings about CPU detection would be log lines that nobody structured
+# onnxruntime's severity "fatal": what it says on stderr is not structured, and its errors quote the inputs. They are
+# raised as well.
+_QUIET = 4
 _OUT_OF_MEMORY = ("Failed to allocate", "bad_alloc", "Out of memory")
 
 _DATATYPES: dict[str, Datatype] = {
@@ -66,7 +68,7 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _QUIET
         # a thread that spins while it waits burns CPU time that Lambda bills and takes from the next request
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:

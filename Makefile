@@ -1,0 +1,59 @@
+# Everything that people and CI run. `make` alone lists it.
+PYTHON ?= python3.11
+RUN := .venv/bin/python
+# pip's names for what the runtime client of the Lambda functions is installed for, whatever Python runs pip
+LAMBDA_WHEELS := --python-version 3.13 --implementation cp --only-binary :all: \
+	--platform manylinux_2_28_$(shell uname -m) --platform manylinux_2_17_$(shell uname -m) --platform manylinux2014_$(shell uname -m)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lock bench sam-build sam-local clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/installed .venv-sam/installed .venv-runtime/installed ## Install what everything below needs, locked, into .venv*
+
+.venv/installed: requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --require-hashes --requirement requirements/dev.txt
+	.venv/bin/pip install --quiet torch==2.13.0
+	.venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-sam/installed: requirements/sam.txt
+	$(PYTHON) -m venv .venv-sam
+	.venv-sam/bin/pip install --quiet --require-hashes --requirement requirements/sam.txt
+	touch $@
+
+.venv-runtime/installed: requirements/runtime-client.txt .venv/installed
+	rm -rf .venv-runtime
+	.venv/bin/pip install --quiet --require-hashes --target .venv-runtime $(LAMBDA_WHEELS) --requirement requirements/runtime-client.txt
+	touch $@
+
+demo: .venv/installed ## Train, build, verify, publish and serve a digit recogniser; DATA=folder takes all of MNIST
+	$(RUN) -m demo $(if $(DATA),--data $(DATA))
+
+test: setup ## Run the whole suite; TESTS="..." hands words on to pytest
+	$(RUN) -m pytest $(TESTS)
+
+check: .venv/installed ## Format, lint, types, import direction
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: .venv/installed ## Put all files into shape
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+lock: .venv/installed ## Choose new versions of all dependencies within the bounds of pyproject.toml
+	.venv/bin/uv pip compile $(LOCK) pyproject.toml --extra export --group dev --group torch-needs \
+		--override requirements/no-torch.txt --output-file requirements/dev.txt --upgrade
+	.venv/bin/uv pip compile $(LOCK) handlers/requirements.in --constraint requirements/dev.txt --output-file handlers/requirements.txt --upgrade
+	.venv/bin/uv pip compile $(LOCK) requirements/sam.in --output-file requirements/sam.txt --upgrade
+	.venv/bin/uv pip compile $(LOCK) requirements/runtime-client.in --output-file requirements/runtime-client.txt --upgrade
+LOCK := --quiet --no-emit-index-url --generate-hashes --universal --no-annotate --python-version 3.11 \
+	--custom-compile-command "make lock"
+
+clean: ## Remove what was made, environments included
+	rm -rf build dist .aws-sam .venv .venv-sam .venv-runtime

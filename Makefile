@@ -1,12 +1,14 @@
 # Everything that people and CI run. `make` alone lists it.
 PYTHON ?= python3.11
 RUN := .venv/bin/python
+# the interpreter whose bytecode goes into the deployment package
+LAMBDA_PYTHON ?= $(or $(shell scripts/find-python 3.13),python3.13)
 # pip's names for what the runtime client of the Lambda functions is installed for, whatever Python runs pip
 LAMBDA_WHEELS := --python-version 3.13 --implementation cp --only-binary :all: \
 	--platform manylinux_2_28_$(shell uname -m) --platform manylinux_2_17_$(shell uname -m) --platform manylinux2014_$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench sam-build sam-local clean
+.PHONY: help setup demo test check format bench bench-warm bench-cold sam-build sam-local deploy lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -45,6 +47,23 @@ check: .venv/installed ## Format, lint, types, import direction
 format: .venv/installed ## Put all files into shape
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+bench: bench-warm bench-cold ## Measure, each figure beside its reference
+
+bench-warm: .venv/installed ## What a warm invocation adds to the session's run
+	$(RUN) -m benchmarks.warm
+
+bench-cold: setup sam-build demo ## Process start to first answer, beside a plain handler
+	$(RUN) -m benchmarks.cold
+
+sam-build: .venv-sam/installed ## Build the deployment package into .aws-sam/
+	LAMBDA_PYTHON=$(LAMBDA_PYTHON) .venv-sam/bin/sam build
+
+sam-local: setup demo ## Run every file of events/ in a real container; needs a container engine and an S3 API (AWS_ENDPOINT_URL)
+	LAMBDA_PYTHON=$(LAMBDA_PYTHON) scripts/sam-local build/demo/artifact
+
+deploy: sam-build ## Deploy the stack into your AWS account; asks for what it needs
+	.venv-sam/bin/sam deploy --guided
 
 lock: .venv/installed ## Choose new versions of all dependencies within the bounds of pyproject.toml
 	.venv/bin/uv pip compile $(LOCK) pyproject.toml --extra export --group dev --group torch-needs \

@@ -85,9 +85,10 @@ def build(source: str, out: Path, max_loss: float, variants: str, threads: int |
         wanted = VARIANTS if variants == "auto" else _variants(variants, VARIANTS)
         options = BuildOptions(wanted, max_loss, threads or default_threads())
         progress = Progress()
-        with progress.step("Importing the source"):
-            loaded = load_source(source)
-        report = run(loaded, out, options, progress)
+        with contextlib.redirect_stdout(sys.stderr):  # what the user's code prints is no result
+            with progress.step("Importing the source"):
+                loaded = load_source(source)
+            report = run(loaded, out, options, progress)
         if as_json:
             _print_json(report)
         else:

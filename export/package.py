@@ -117,7 +117,8 @@ def read_held_out(folder: Path, manifest: Manifest) -> HeldOut | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here: of a file that is half a zip numpy would leave its own open
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             count = sum(key.endswith(".input.0") for key in file.files)
             targets = [file[f"{i}.target"] for i in range(count)] if "0.target" in file.files else None
             inputs = [{s.name: file[f"{i}.input.{j}"] for j, s in enumerate(manifest.inputs)} for i in range(count)]

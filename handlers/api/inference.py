@@ -19,10 +19,12 @@ __all__ = ["infer"]
 
 Parameters = dict[str, bool | int | float | str]
 
+_LONGEST_AXIS = 2**63 - 1  # as in ONNX and numpy; integers of thousands of digits can be multiplied, but not printed
+
 
 class _InputTensor(msgspec.Struct):
     name: str
-    shape: list[Annotated[int, Meta(ge=0)]]
+    shape: list[Annotated[int, Meta(ge=0, le=_LONGEST_AXIS)]]
     datatype: str
     data: Raw
     parameters: Parameters | None = None

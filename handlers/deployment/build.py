@@ -92,23 +92,11 @@ def main() -> None:
 def install(requirements: Path, architecture: str, out: Path) -> None:
     """Install the locked wheels of that architecture, each checked against its hash; runs on any host."""
     platforms = [f"--platform={tag}" for tag in platform_tags(architecture)]
-    subprocess.run(  # noqa: S603 - no input from outside
-        [
-            *(sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"),
-            *(
-                "--target",
-                str(out),
-                "--requirement",
-                str(requirements),
-                "--require-hashes",
-                "--no-deps",
-                "--no-compile",
-            ),
-            *("--python-version", "{}.{}".format(*sys.version_info), "--implementation", "cp", "--only-binary=:all:"),
-            *platforms,
-        ],
-        check=True,
-    )
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+    command += ["--target", str(out), "--requirement", str(requirements), "--require-hashes", "--no-deps"]
+    command += ["--no-compile", "--only-binary=:all:", "--implementation", "cp"]
+    command += ["--python-version", "{}.{}".format(*sys.version_info), *platforms]
+    subprocess.run(command, check=True)  # noqa: S603 - no input from outside
 
 
 def platform_tags(architecture: str) -> list[str]:
@@ -160,14 +148,9 @@ def compile_all(out: Path) -> None:
     seed, on which the order of constants depends.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    subprocess.run(  # noqa: S603 - no input from outside
-        [
-            *(sys.executable, "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"),
-            *("-s", str(out), "-p", TASK_ROOT, str(out)),
-        ],
-        check=True,
-        env=environ | {"PYTHONHASHSEED": "0"},
-    )
+    command = [sys.executable, "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
+    command += ["-s", str(out), "-p", TASK_ROOT, str(out)]
+    subprocess.run(command, check=True, env=environ | {"PYTHONHASHSEED": "0"})  # noqa: S603 - no input from outside
 
 
 def size_mb(folder: Path) -> float:

@@ -1,6 +1,7 @@
 """Goldens: a few inputs whose right answers travel with the version and are checked where it is served."""
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,8 @@ def read_goldens(path: Path, manifest: "Manifest") -> list[Golden]:
         CorruptFile: The file is not what the manifest says.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here: np.load leaves a file open that turns out to be no zip file
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return [
                 (
                     {spec.name: _usable(file[f"{i}.input.{j}"], spec) for j, spec in enumerate(manifest.inputs)},
@@ -47,7 +49,7 @@ def read_goldens(path: Path, manifest: "Manifest") -> list[Golden]:
                 )
                 for i in range(manifest.goldens.count)
             ]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         msg = f"{path.name}: {error}, expected an .npz file with {manifest.goldens.count} goldens"
         raise CorruptFile(msg) from error
 
@@ -88,7 +90,7 @@ def deviation(found: np.ndarray, expected: np.ndarray) -> float:
 
     For text it is 0 where all is equal and infinite elsewhere.
     """
-    if object in {found.dtype, expected.dtype}:
+    if np.dtype(object) in {found.dtype, expected.dtype}:
         return 0.0 if np.array_equal(found, expected) else float("inf")
     left, right = found.astype(np.float64), expected.astype(np.float64)
     same = (left == right) | (np.isnan(left) & np.isnan(right))

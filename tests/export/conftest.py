@@ -1,7 +1,7 @@
 """Artifacts that are built once for all tests of the export step. Read only: copy what is to be changed."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +25,10 @@ class Built:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """A model of a few kilobytes, for which int8 has nothing to offer; judged by agreement."""
+    """A model of a few kilobytes with fp32 alone, judged by agreement."""
     data = [{"x": normal(8, 4, seed=i)} for i in range(4)]
-    return built(source_of(mlp(4, 16, 3), calibration=data), tmp_path_factory.mktemp("small") / "artifact")
+    source, folder = source_of(mlp(4, 16, 3), calibration=data), tmp_path_factory.mktemp("small") / "artifact"
+    return Built(source, folder, build(source, folder, replace(OPTIONS, variants=()), silent()))
 
 
 @pytest.fixture(scope="session")

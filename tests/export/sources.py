@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +31,11 @@ def mlp(*widths: int) -> nn.Sequential:
     """Return dense layers with ReLU in between, the same weights for the same widths."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        layers = [nn.Linear(before, after) for before, after in zip(widths[:-1], widths[1:], strict=True)]
+        layers = [nn.Linear(before, after) for before, after in pairwise(widths)]
     return nn.Sequential(*[part for layer in layers for part in (layer, nn.ReLU())][:-1])
 
 
-def source_of(module: nn.Module, example: torch.Tensor | None = None, **other: object) -> ModelSource:
+def source_of(module: nn.Module, example: torch.Tensor | None = None, /, **other: object) -> ModelSource:
     """Return a source with the input `x`, float32 [1, 4] unless told otherwise, and the output `y`."""
     inputs = {"x": torch.zeros(1, 4) if example is None else example}
     given: dict[str, object] = {"name": "tiny", "module": module, "inputs": inputs, "outputs": ["y"]}
@@ -51,10 +52,15 @@ def converted(source: ModelSource, path: Path) -> Session:
     return convert(source, Reference(source), path, [], threads=1)
 
 
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of an artifact, its files unchecked."""
+    path = folder / MANIFEST_FILE
+    return decode_manifest(path.read_bytes(), str(path))
+
+
 def change_manifest(folder: Path, change: Callable[[Manifest], Manifest]) -> None:
     """Rewrite the manifest of an artifact, seal included."""
-    path = folder / MANIFEST_FILE
-    path.write_bytes(encode_manifest(change(decode_manifest(path.read_bytes(), str(path)))))
+    (folder / MANIFEST_FILE).write_bytes(encode_manifest(change(read_manifest(folder))))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

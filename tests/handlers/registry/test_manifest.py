@@ -1,6 +1,5 @@
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -52,7 +51,7 @@ def test_a_newer_schema_is_refused_with_the_way_out_whatever_else_it_says(manife
     def modernise(document: Json) -> None:
         document |= {"schema_version": 2, "variants": "elsewhere"}
 
-    with pytest.raises(UnsupportedManifest, match="^m: manifest schema version 2, expected 1; upgrade lambdaserve"):
+    with pytest.raises(UnsupportedManifest, match=r"^m: manifest schema version 2, expected 1; upgrade lambdaserve"):
         decode_manifest(resealed(manifest, modernise), "m")
 
 

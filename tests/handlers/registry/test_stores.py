@@ -325,8 +325,8 @@ def test_a_folder_url_is_decoded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "", "/folder", "file:/folder", "file://", "file://folder", "file://host/folder", "file:///a%00b", "file:///a?b", "file:///a#b",
-        "http://bucket", "s3:/bucket", "s3://", "s3:///a", "s3://ab", "s3://Bucket", "s3://a..b", "s3://10.0.0.1",
+        "", "/folder", "file:/folder", "file://", "file://folder", "file://host/folder", "file:///a%00b", "file:///a?b",
+        "file:///a#b", "http://bucket", "s3:/bucket", "s3://", "s3:///a", "s3://ab", "s3://Bucket", "s3://a..b", "s3://10.0.0.1",
         "s3://-bucket", "s3://bucket-", "s3://bucket//a", "s3://bucket/../a", "s3://bucket/a b", "s3://bucket/a//",
         "s3://bucket?x", "s3://user@bucket", "s3://bucket:80/a", "s3://" + "b" * 64,
     ],
@@ -513,9 +513,12 @@ def faulty_proxy(endpoint: str) -> Iterator[FaultyProxy]:
             thread.join()
 
 
-def error_answer(status: int, code: str) -> bytes:
-    body = f"<Error><Code>{code}</Code><Message>so says the proxy</Message></Error>"
+def xml_answer(status: int, body: str) -> bytes:
     return f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+
+
+def error_answer(status: int, code: str) -> bytes:
+    return xml_answer(status, f"<Error><Code>{code}</Code><Message>so says the proxy</Message></Error>")
 
 
 @dataclass
@@ -620,6 +623,28 @@ def test_a_file_that_is_sent_twice_is_counted_once(behind: Behind, tmp_path: Pat
     assert sum(steps) == len(content)
     assert min(steps) > 0
     assert behind.direct.read("a").data == content
+
+
+@pytest.mark.usefixtures("s3_environment")
+def test_a_file_that_is_not_sent_is_not_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"read to be hashed and signed, twice")
+    steps: list[int] = []
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        with pytest.raises(StoreUnavailable):
+            open_store("s3://bucket").create("a", tmp_path / "file", steps.append)
+
+    assert steps == []
+
+
+def test_folders_are_sorted_by_name_where_s3_sorts_them_with_the_slash(behind: Behind) -> None:
+    names = ["a-b", "a.b", "a"]  # the order of AWS: - and . come before /
+    prefix = behind.store.url.partition("://")[2].partition("/")[2]
+    folders = "".join(f"<CommonPrefixes><Prefix>{prefix}/{name}/</Prefix></CommonPrefixes>" for name in names)
+    behind.proxy.faults.append(Fault("GET", answer=xml_answer(200, f"<ListBucketResult>{folders}</ListBucketResult>")))
+
+    assert list(behind.store.list_folders("")) == ["a", "a-b", "a.b"]
 
 
 def test_a_body_that_breaks_off_is_unavailable(behind: Behind) -> None:

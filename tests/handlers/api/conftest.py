@@ -1,0 +1,63 @@
+"""One application for all tests of the web face: no request changes it, so none needs its own."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handlers.api.app import create_app
+from handlers.api.service import Service
+from handlers.registry.models import Models
+from handlers.settings import Settings
+from handlers.tasks.datatypes import NUMPY_TYPES
+from handlers.telemetry import Telemetry
+from tests.artifacts import publish_graphs
+from tests.graphs import affine, gather, identity, sum_and_difference
+from tests.handlers.api.gateway import Gateway
+
+MAX_BODY_BYTES = 1_000_000
+VARIABLE = ("rows", "columns")
+
+
+@pytest.fixture(scope="session")
+def store_of_graphs(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a store with a model for each graph, and `identity-{datatype}` [-1, -1] for each datatype."""
+    url = (tmp_path_factory.mktemp("api") / "store").as_uri()
+    row = np.array([[0, 1]], np.float32)
+    publish_graphs(url, "affine", {"fp32": affine()}, [{"x": np.array([[0, 1, 2]], np.float32)}])
+    publish_graphs(url, "pair", {"fp32": sum_and_difference()}, [{"a": row, "b": row}])
+    publish_graphs(url, "gather", {"fp32": gather([10, 20, 30])}, [{"index": np.array([1])}])
+    publish_graphs(url, "scalar", {"fp32": identity("FP32", [])}, [{"x": np.array(1, np.float32)}])
+    publish_graphs(url, "cube", {"fp32": identity("FP32", ["i", "j", "k"])}, [{"x": row.reshape(1, 1, 2)}])
+    for datatype, dtype in NUMPY_TYPES.items():
+        example = np.array([["a"]], dtype=object) if datatype == "BYTES" else np.array([[1]], dtype)
+        publish_graphs(url, f"identity-{datatype.lower()}", {"fp32": identity(datatype, VARIABLE)}, [{"x": example}])
+    return url
+
+
+@pytest.fixture(scope="session")
+def service(store_of_graphs: str, tmp_path_factory: pytest.TempPathFactory) -> Service:
+    settings = Settings(store_url=store_of_graphs, scratch_dir=tmp_path_factory.mktemp("scratch"))
+    return make_service(settings)
+
+
+@pytest.fixture(scope="session")
+def gateway(service: Service) -> Iterator[Gateway]:
+    service.models.await_all(60)
+    gateway = Gateway(create_app(service))
+    yield gateway
+    gateway.close()
+
+
+def make_service(settings: Settings) -> Service:
+    """Return a service that keeps its log and its metrics to itself."""
+    telemetry = Telemetry("INFO", log_stream=io.StringIO(), emit_metrics=False)
+    return Service(Models(settings, telemetry), telemetry, MAX_BODY_BYTES)
+
+
+@pytest.fixture
+def empty_store(tmp_path: Path) -> Settings:
+    """Settings for a store with nothing in it."""
+    return Settings(store_url=(tmp_path / "store").as_uri(), scratch_dir=tmp_path)

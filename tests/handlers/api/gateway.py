@@ -1,0 +1,162 @@
+"""The application as clients meet it: behind API Gateway and Mangum, and over plain ASGI where that shows more."""
+
+import asyncio
+import base64
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from awslambdaric.lambda_context import LambdaContext  # type: ignore[import-untyped]
+from fastapi import FastAPI
+from mangum import Mangum
+
+__all__ = ["Answer", "Gateway", "infer_body", "invocation_context", "rest_event", "tensor"]
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer whose body is JSON."""
+
+    status: int
+    headers: dict[str, str]
+    body: Json
+
+
+class Gateway:
+    """Hands requests to an application, one at a time, as a Lambda environment does."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self._loop)
+        self._handler = Mangum(app, lifespan="off")
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: "bytes | Json" = b"",
+        *,
+        headers: Mapping[str, str] | None = None,
+        context: LambdaContext | None = None,
+    ) -> Answer:
+        """Send a request through Mangum, as an event of a REST API. A body other than bytes is encoded as JSON."""
+        asyncio.set_event_loop(self._loop)
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        event = rest_event(method, path, content, headers=headers)
+        answer = self._handler(event, context or invocation_context())
+        assert not answer["isBase64Encoded"]
+        found = {name: values[0] for name, values in answer["multiValueHeaders"].items()} | answer["headers"]
+        return Answer(answer["statusCode"], found, json.loads(answer["body"], parse_constant=_refuse_constant))
+
+    def infer(self, model: str, body: "bytes | Json", *, version: str | None = None) -> Answer:
+        """Send an inference request."""
+        path = f"/v2/models/{model}" if version is None else f"/v2/models/{model}/versions/{version}"
+        return self.send("POST", f"{path}/infer", body)
+
+    def stream(self, path: str, chunks: Iterable[bytes]) -> Answer:
+        """Send a request in chunks, so that nothing says beforehand how long it is."""
+
+        async def send() -> httpx.Response:
+            async def content() -> AsyncIterator[bytes]:
+                for chunk in chunks:
+                    yield chunk
+
+            transport = httpx.ASGITransport(self._app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                return await client.post(path, content=content())
+
+        response = self._loop.run_until_complete(send())
+        return Answer(response.status_code, dict(response.headers), response.json())
+
+    def send_raw(self, scope: Mapping[str, object]) -> Answer:
+        """Send an HTTP scope as a server might hand it on that is less strict than API Gateway."""
+        messages: list[MutableMapping[str, Any]] = []
+
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            messages.append(message)
+
+        whole = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "headers": [], **scope}
+        self._loop.run_until_complete(self._app(whole, receive, send))
+        start, *rest = messages
+        headers = {name.decode(): value.decode() for name, value in start["headers"]}
+        return Answer(start["status"], headers, json.loads(b"".join(part["body"] for part in rest)))
+
+    def close(self) -> None:
+        """End the threads and the loop."""
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+        asyncio.set_event_loop(None)
+
+
+def rest_event(method: str, path: str, body: bytes = b"", *, headers: Mapping[str, str] | None = None) -> Json:
+    """Return the event of a REST API whose binary media types are `*/*`; events/ holds whole ones."""
+    sent = {
+        "Accept": "*/*",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Host": "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com",
+        "X-Forwarded-For": "203.0.113.7",
+        "X-Forwarded-Port": "443",
+        "X-Forwarded-Proto": "https",
+    } | dict(headers or {})
+    path, _, query = path.partition("?")
+    pairs = [pair.partition("=")[::2] for pair in query.split("&") if pair]
+    return {
+        "resource": "/v2/{proxy+}",
+        "path": quote(path),
+        "httpMethod": method,
+        "headers": sent,
+        "multiValueHeaders": {name: [value] for name, value in sent.items()},
+        "queryStringParameters": dict(pairs) or None,
+        "multiValueQueryStringParameters": {name: [value] for name, value in pairs} or None,
+        "pathParameters": {"proxy": path.removeprefix("/v2/")},
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": "/v2/{proxy+}",
+            "httpMethod": method,
+            "path": f"/prod{path}",
+            "accountId": "123456789012",
+            "protocol": "HTTP/1.1",
+            "stage": "prod",
+            "requestId": str(uuid.uuid4()),
+            "identity": {"sourceIp": "203.0.113.7", "userAgent": "curl/8.5.0"},
+            "domainName": "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com",
+            "apiId": "a1b2c3d4e5",
+        },
+        "body": base64.b64encode(body).decode() if body else None,
+        "isBase64Encoded": bool(body),
+    }
+
+
+def invocation_context(request_id: str | None = None, *, seconds_left: float = 30.0) -> LambdaContext:
+    """Return what Lambda's runtime client hands to a handler beside the event."""
+    deadline_ms = int((time.time() + seconds_left) * 1000)
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:inference"
+    return LambdaContext(request_id or str(uuid.uuid4()), None, None, deadline_ms, arn)
+
+
+def tensor(name: str, datatype: str, shape: Iterable[int], data: Json) -> dict[str, Json]:
+    """Return an input as the protocol writes it."""
+    return {"name": name, "shape": list(shape), "datatype": datatype, "data": data}
+
+
+def infer_body(*inputs: dict[str, Json], **members: Json) -> dict[str, Json]:
+    """Return the body of an inference request."""
+    return {"inputs": list(inputs), **members}
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and Infinity, which Python's parser would take."""
+    msg = f"{name} is no JSON"
+    raise ValueError(msg)

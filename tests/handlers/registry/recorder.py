@@ -1,0 +1,26 @@
+"""Who remembers how loading went."""
+
+from dataclasses import dataclass, field
+
+from handlers.errors import LambdaserveError
+from handlers.registry.loading import LoadedModel
+
+__all__ = ["Recorder"]
+
+
+@dataclass
+class Recorder:
+    """A `LoadObserver` that remembers."""
+
+    loaded: list[LoadedModel] = field(default_factory=list)
+    failed: list[tuple[str, LambdaserveError]] = field(default_factory=list)
+    passed_over: list[tuple[str, str, str, LambdaserveError]] = field(default_factory=list)
+
+    def model_loaded(self, model: LoadedModel) -> None:
+        self.loaded.append(model)
+
+    def load_failed(self, model: str, error: LambdaserveError) -> None:
+        self.failed.append((model, error))
+
+    def variant_passed_over(self, model: str, version: str, variant: str, error: LambdaserveError) -> None:
+        self.passed_over.append((model, version, variant, error))

@@ -1,0 +1,126 @@
+import os
+import re
+import tempfile
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from handlers.errors import InvalidSetting
+from handlers.settings import Settings, default_threads
+
+CORES = len(os.sched_getaffinity(0))
+
+
+def test_only_the_store_has_to_be_named() -> None:
+    settings = Settings.from_environ({"LAMBDASERVE_STORE": "s3://bucket/prefix"})
+
+    settings.check()
+    assert settings == Settings(
+        store_url="s3://bucket/prefix",
+        models=(),
+        alias="live",
+        max_body_bytes=6 * 1024 * 1024,
+        scratch_dir=Path(tempfile.gettempdir()),
+        threads=CORES,
+        log_level="INFO",
+        init_wait_s=7.0,
+        problems=(),
+    )
+
+
+def test_every_setting_is_read(tmp_path: Path) -> None:
+    settings = Settings.from_environ(
+        {
+            "LAMBDASERVE_STORE": " file:///models ",
+            "LAMBDASERVE_MODELS": "a, b-2,",
+            "LAMBDASERVE_ALIAS": "canary",
+            "LAMBDASERVE_MAX_BODY_BYTES": "1000",
+            "LAMBDASERVE_SCRATCH_DIR": str(tmp_path),
+            "LAMBDASERVE_THREADS": "3",
+            "LAMBDASERVE_LOG_LEVEL": "warning",
+            "LAMBDASERVE_INIT_WAIT_S": "0.5",
+        }
+    )
+
+    settings.check()
+    assert settings == Settings("file:///models", ("a", "b-2"), "canary", 1000, tmp_path, 3, "WARNING", 0.5)
+
+
+def test_an_empty_setting_is_none() -> None:
+    settings = Settings.from_environ({"LAMBDASERVE_STORE": "file:///models", "LAMBDASERVE_ALIAS": " "})
+
+    settings.check()
+    assert settings.alias == "live"
+
+
+def test_a_store_is_required() -> None:
+    with pytest.raises(InvalidSetting, match=r"^LAMBDASERVE_STORE: nothing, expected file:///folder or s3://"):
+        Settings.from_environ({}).check()
+
+
+def test_all_problems_are_reported_at_once_and_defaults_taken(tmp_path: Path) -> None:
+    wrong = {
+        "LAMBDASERVE_STORE": "/models",
+        "LAMBDASERVE_MODELS": "good,Bad_Name",
+        "LAMBDASERVE_ALIAS": "../live",
+        "LAMBDASERVE_MAX_BODY_BYTES": "6 MB",
+        "LAMBDASERVE_SCRATCH_DIR": str(tmp_path / "absent"),
+        "LAMBDASERVE_THREADS": "0",
+        "LAMBDASERVE_LOG_LEVEL": "chatty",
+        "LAMBDASERVE_INIT_WAIT_S": "soon",
+    }
+    settings = Settings.from_environ(wrong)
+
+    assert [problem.partition(":")[0] for problem in settings.problems] == list(wrong)
+    assert settings == Settings(store_url="", threads=CORES, problems=settings.problems)
+    with pytest.raises(InvalidSetting) as refusal:
+        settings.check()
+    for name, value in wrong.items():
+        quoted = "Bad_Name" if name == "LAMBDASERVE_MODELS" else value
+        assert re.search(rf"{name}: .*'{re.escape(quoted)}', expected ", str(refusal.value))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LAMBDASERVE_STORE", "ftp://host/models"),
+        ("LAMBDASERVE_MAX_BODY_BYTES", "-1"),
+        ("LAMBDASERVE_MAX_BODY_BYTES", "1.5"),
+        ("LAMBDASERVE_MAX_BODY_BYTES", "9" * 5000),
+        ("LAMBDASERVE_THREADS", "1e3"),
+        ("LAMBDASERVE_INIT_WAIT_S", "-1"),
+        ("LAMBDASERVE_INIT_WAIT_S", "nan"),
+        ("LAMBDASERVE_INIT_WAIT_S", "inf"),
+    ],
+)
+def test_a_value_out_of_range_is_a_problem(name: str, value: str) -> None:
+    settings = Settings.from_environ({"LAMBDASERVE_STORE": "file:///models", name: value})
+
+    assert [problem.partition(":")[0] for problem in settings.problems] == [name]
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "vcpus"), [("128", 1), ("512", 1), ("1769", 1), ("2048", 1), ("3538", 2), ("10240", 6)]
+)
+def test_threads_are_what_the_memory_size_buys_and_no_more_than_there_are_cores(memory_mb: str, vcpus: int) -> None:
+    assert default_threads({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb}) == min(vcpus, CORES)
+
+
+def test_threads_are_the_cores_outside_of_lambda() -> None:
+    assert default_threads({}) == CORES
+    assert default_threads({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "much"}) == CORES
+
+
+def test_a_number_of_threads_that_is_given_wins_over_the_memory_size() -> None:
+    environ = {"LAMBDASERVE_STORE": "file:///models", "LAMBDASERVE_THREADS": "5"}
+    environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = "128"
+
+    assert Settings.from_environ(environ).threads == 5
+
+
+def test_settings_do_not_change() -> None:
+    settings = Settings.from_environ({"LAMBDASERVE_STORE": "file:///models"})
+
+    with pytest.raises(FrozenInstanceError):
+        settings.alias = "canary"  # type: ignore[misc]

@@ -1,0 +1,281 @@
+"""The command `lambdaserve` as a user has it: help, exit codes, streams, and a served answer."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import httpx
+import numpy as np
+import pytest
+import torch
+
+from export.cli import cli
+from export.source import load_source
+from tests.export.command import command, environment, lambdaserve
+
+SOURCE = """
+import numpy as np
+import torch
+from export import Evaluation, ModelSource
+
+def source():
+    print("imported")  # what a user's code prints
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+    x = np.random.default_rng(0).standard_normal((20, 4)).astype(np.float32)
+    with torch.inference_mode():
+        labels = net(torch.from_numpy(x)).argmax(1).numpy()
+    return ModelSource(
+        "tiny", net, {"x": torch.zeros(1, 4)}, ["y"],
+        calibration=[{"x": x}], evaluation=Evaluation([({"x": x}, labels)]),
+    )
+
+def raising():
+    raise OSError("the weights are gone")
+
+def branching():
+    class Branch(torch.nn.Module):
+        def forward(self, x):
+            return x if x.sum() > 0 else -x
+    return ModelSource("tiny", Branch(), {"x": torch.zeros(1, 4)}, ["y"])
+"""
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a source, the artifact that was built from it, a store, and what the build printed."""
+
+    folder: Path
+    stdout: str
+    stderr: str
+
+    @property
+    def artifact(self) -> Path:
+        return self.folder / "artifact"
+
+    @property
+    def store(self) -> str:
+        return (self.folder / "store").as_uri()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Built and published once, with the commands. Read only."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "model.py").write_text(SOURCE)
+    done = lambdaserve(
+        "build", "model.py:source", "--out", "artifact", "--variants", "fp32", "--json", torch=True, cwd=folder
+    )
+    assert done.returncode == 0, done.stderr
+    project = Project(folder, done.stdout, done.stderr)
+    for alias in (["--alias", "live"], []):
+        done = lambdaserve("publish", project.artifact, "--store", project.store, *alias)
+        assert done.returncode == 0, done.stderr
+    return project
+
+
+def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, group
+    for name, member in group.commands.items():
+        if isinstance(member, click.Group):
+            yield from commands(member, *path, name)
+        else:
+            yield (*path, name), member
+
+
+COMMANDS = dict(commands(cli))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_and_every_option_has_help(path: tuple[str, ...]) -> None:
+    found = COMMANDS[path]
+    assert found.help
+    for parameter in found.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+        else:
+            assert parameter.human_readable_name in found.help, "an argument is explained in its command's help"
+
+
+@pytest.mark.parametrize("path", [(), ("build",), ("verify",), ("publish",), ("serve",), ("models", "list")])
+def test_help_needs_no_torch_and_goes_to_stdout(path: tuple[str, ...]) -> None:
+    done = lambdaserve(*path, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " ".join(("Usage: lambdaserve", *path)) in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("no-such-command",),
+        ("build", "model.py:source"),
+        ("build", "model.py:source", "--out", "artifact", "--max-loss", "2"),
+        ("build", "model.py:source", "--out", "artifact", "--variants", "int3"),
+        ("publish", "artifact"),
+        ("verify",),
+        ("serve", "--store", "file:///nowhere", "--port", "70000"),
+        ("models", "show", "--store", "file:///nowhere"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_2(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = lambdaserve(*arguments, torch=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Error: " in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("model.py:raising", r"OSError: the weights are gone ({folder}/model.py, line 19); run it alone with python"),
+        ("model.py:missing", "no function 'missing', expected one of"),
+        ("nowhere.py:source", "no file nowhere.py, expected a Python file"),
+        ("model.py:branching", "torch.where or torch.cond"),
+        ("model.py:branching", "cannot be exported: GuardOnDataDependentSymNode"),
+        ("model.py", "'model.py', expected file.py:function or package.module:function"),
+    ],
+)
+def test_source_that_cannot_be_built_exits_1_with_cause_and_next_step_and_leaves_nothing(
+    source: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "model.py").write_text(SOURCE)
+    done = lambdaserve("build", source, "--out", tmp_path / "builds" / "artifact", torch=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message.format(folder=tmp_path) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.rglob("builds/*")) == []
+
+
+def test_build_without_torch_says_what_to_install(tmp_path: Path) -> None:
+    done = lambdaserve("build", "model.py:source", "--out", "artifact", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.search(
+        "no module '(torch|onnx)', expected torch and onnx; pip install 'lambdaserve.export.'", done.stderr
+    )
+
+
+def test_results_go_to_stdout_as_json_and_progress_to_stderr(project: Project) -> None:
+    assert json.loads(project.stdout) == json.loads((project.artifact / "report.json").read_text())
+    for step in ("Importing the source", "Converting to ONNX", "Quantising", "Timing", "Measuring memory"):
+        assert f"{step} ..." in project.stderr
+    assert "imported" in project.stderr
+
+
+def test_verify_prints_json(project: Project) -> None:
+    done = lambdaserve("verify", project.artifact, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["model"] == "tiny"
+    assert result["served"] == result["chosen"]
+
+
+def test_build_tells_people_what_was_tried_and_what_to_type_next(project: Project, tmp_path: Path) -> None:
+    out = tmp_path / "artifact"
+    done = lambdaserve("build", f"{project.folder}/model.py:source", "--out", out, "--threads", "1", torch=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("tiny: chose ")
+    for expected in ("PyTorch fp32", "int8-dynamic", "int8-static", "chosen: "):
+        assert expected in done.stdout
+    assert f"Next: lambdaserve verify {out}" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("verify", "nowhere"), ("publish", "nowhere", "--store", "file:///nowhere")])
+def test_folder_that_is_no_artifact_exits_1_with_what_to_do(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = lambdaserve(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nowhere: no manifest.json, expected an artifact folder; make one with lambdaserve build" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("models", "list"), ("serve",), ("publish", "artifact")])
+def test_store_url_that_is_none_exits_1(arguments: tuple[str, ...], project: Project) -> None:
+    done = lambdaserve(*arguments, "--store", "http://example.org", cwd=project.folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "'http://example.org', expected file:///folder or s3://bucket/prefix" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_models_are_listed_with_versions_and_aliases(project: Project) -> None:
+    done = lambdaserve("models", "list", "--store", project.store, "--json")
+    assert json.loads(done.stdout) == [{"name": "tiny", "versions": ["1", "2"], "aliases": {"live": "1"}}]
+    table = lambdaserve("models", "list", "--store", project.store)
+    assert "live -> 1" in table.stdout
+    assert table.stderr == ""
+
+
+def test_models_show_gives_the_manifest_of_the_live_version_or_of_the_one_named(project: Project) -> None:
+    for arguments, version in ((), "1"), (("2",), "2"):
+        done = lambdaserve("models", "show", "tiny", *arguments, "--store", project.store, "--json")
+        assert json.loads(done.stdout)["version"] == version
+    assert "tiny version 1, built" in lambdaserve("models", "show", "tiny", "--store", project.store).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tiny", "9"), "no version '9' in .*, expected one of: 1, 2"),
+        (("other", "1"), "'other': not in .*, expected one of: tiny"),
+        (("other",), "'other': no alias 'live'"),
+        (("Tiny!", "1"), "'Tiny!', expected 1 to 63 of"),
+    ],
+)
+def test_models_show_exits_1_for_what_is_not_there(arguments: tuple[str, ...], message: str, project: Project) -> None:
+    done = lambdaserve("models", "show", *arguments, "--store", project.store)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.search(message, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+@contextmanager
+def serving(project: Project) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Serve the project's store in a process without torch, and yield its URL as soon as it is ready."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(
+        command("serve", "--store", project.store, "--port", port),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while process.poll() is None:
+            try:
+                if httpx.get(f"{url}/v2/health/ready", timeout=30).status_code == httpx.codes.OK:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.05)
+        yield url, process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_serve_answers_as_pytorch_does_and_stops_at_ctrl_c(project: Project) -> None:
+    source = load_source(f"{project.folder}/model.py:source")
+    x = np.random.default_rng(1).standard_normal((3, 4)).astype(np.float32)
+    with torch.inference_mode():
+        expected = source.module(torch.from_numpy(x)).numpy()
+    body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [3, 4], "data": x.tolist()}]}
+    with serving(project) as (url, process):
+        answer = httpx.post(f"{url}/v2/models/tiny/infer", json=body, timeout=30)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        (output,) = answer.json()["outputs"]
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=30)
+    assert (output["name"], output["datatype"], output["shape"]) == ("y", "FP32", [3, 3])
+    np.testing.assert_allclose(np.reshape(output["data"], (3, 3)), expected, atol=1e-3)
+    assert process.returncode in (0, 128 + signal.SIGINT)
+    assert stdout == ""
+    assert "Traceback" not in stderr
+    assert f"serving {project.store} on {url} (Ctrl-C stops)" in stderr

@@ -16,6 +16,7 @@ help: ## List the targets
 setup: .venv/installed .venv-sam/installed .venv-runtime/installed ## Install what everything below needs, locked, into .venv*
 
 .venv/installed: requirements/dev.txt pyproject.toml
+	@echo "installing the environment into .venv: a minute or two, 1.2 GB" >&2
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --require-hashes --requirement requirements/dev.txt
 	.venv/bin/pip install --quiet torch==2.13.0
@@ -24,7 +25,8 @@ setup: .venv/installed .venv-sam/installed .venv-runtime/installed ## Install wh
 
 .venv-sam/installed: requirements/sam.txt
 	$(PYTHON) -m venv .venv-sam
-	.venv-sam/bin/pip install --quiet --require-hashes --requirement requirements/sam.txt
+	@# --no-deps: the lock is complete, and older pips take an extra in a dependency for a package without hashes
+	.venv-sam/bin/pip install --quiet --no-deps --require-hashes --requirement requirements/sam.txt
 	touch $@
 
 .venv-runtime/installed: requirements/runtime-client.txt .venv/installed

@@ -81,9 +81,7 @@ def _first_answer_s(
 ) -> float:
     # the package's folder must not fill with bytecode that an earlier round has compiled
     environ = {**environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    with running_function(
-        package, python, environ, runtime_client=ROOT / ".venv-runtime", handler=handler
-    ) as function:
+    with running_function(package, python, environ, runtime_client=ROOT / ".venv-runtime", handler=handler) as function:
         start = time.perf_counter()
         answer = function.invoke(event)
         duration_s = time.perf_counter() - start

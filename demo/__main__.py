@@ -21,7 +21,9 @@ def main() -> int:
     """Run the demo; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with the IDX files of all of MNIST; default: the subset here")
-    parser.add_argument("--work", type=Path, default=Path("build/demo"), help="folder for results (default: %(default)s)")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/demo"), help="folder for results (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     console = Console()
     place = Workplace(arguments.work.resolve(), arguments.data)

@@ -16,13 +16,18 @@ def print_results(console: Console, place: Workplace, manifest: Manifest, answer
     """Print one table of what was measured, and what was predicted for which digit."""
     fp32 = manifest.variants[-1]
     chosen = manifest.variants_for(manifest.provenance.cpu)[0]
-    table = Table("", "accuracy", "size", "time of a prediction", title=f"{MODEL} on {answers.count} held-out digits")
+    table = Table(title=f"{MODEL} on {answers.count} held-out digits")
+    for column in ("", "accuracy", "size", "a prediction takes"):
+        table.add_column(column, no_wrap=True)
     weights_bytes = (place.training / mnist_cnn.WEIGHTS_FILE).stat().st_size
     pytorch_ms = manifest.provenance.pytorch_latency_ms
     table.add_row("PyTorch fp32", f"{fp32.gate.reference:.2%}", format_size(weights_bytes), f"{pytorch_ms:.3f} ms")
     table.add_row("ONNX fp32", f"{fp32.gate.score:.2%}", _size(manifest, fp32.file), f"{fp32.latency_ms:.3f} ms")
     table.add_row(
-        f"chosen: {chosen.name}", f"{chosen.gate.score:.2%}", _size(manifest, chosen.file), f"{chosen.latency_ms:.3f} ms"
+        f"chosen: {chosen.name}",
+        f"{chosen.gate.score:.2%}",
+        _size(manifest, chosen.file),
+        f"{chosen.latency_ms:.3f} ms",
     )
     table.add_row("served over HTTP", f"{answers.accuracy:.2%}", "", "")
     shown = slice(_SHOWN_DIGITS)

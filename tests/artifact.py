@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.interpreters import find_python
+from tests.interpreters import ROOT, find_python
 
-ROOT = Path(__file__).resolve().parent.parent
+
 RUNTIME = "3.13"  # the template's; test_template compares the two
 HOST_ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), "")
 

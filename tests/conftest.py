@@ -8,6 +8,8 @@ import pytest
 
 from tests.servers.s3 import S3Server, running_s3
 
+pytest_plugins = ["tests.artifact", "tests.demo"]
+
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.artifact import HOST_ARCHITECTURE, ROOT, artifact, build_artifact, lambda_python
-
-__all__ = ["artifact", "lambda_python"]  # fixtures
+from tests.artifact import HOST_ARCHITECTURE, ROOT, build_artifact
 
 SIZE_LIMIT_MB = 220  # Lambda's own is 250 MiB, unzipped
 

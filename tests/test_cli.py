@@ -140,8 +140,7 @@ def test_wrong_usage_exits_2(arguments: tuple[str, ...], tmp_path: Path) -> None
         ("model.py:raising", r"OSError: the weights are gone ({folder}/model.py, line 19); run it alone with python"),
         ("model.py:missing", "no function 'missing', expected one of"),
         ("nowhere.py:source", "no file nowhere.py, expected a Python file"),
-        ("model.py:branching", "torch.where or torch.cond"),
-        ("model.py:branching", "cannot be exported: GuardOnDataDependentSymNode"),
+        ("model.py:branching", "forward() branches on the values of a tensor: replace the branch by torch.where"),
         ("model.py", "'model.py', expected file.py:function or package.module:function"),
     ],
 )

@@ -70,7 +70,9 @@ def text_of(answer: Mapping[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_each_event_is_answered_as_documented_after_a_cold_start(name: str, start: Start, store_with_model: str) -> None:
+def test_each_event_is_answered_as_documented_after_a_cold_start(
+    name: str, start: Start, store_with_model: str
+) -> None:
     with start({"LAMBDASERVE_STORE": store_with_model}) as function:
         answer = function.invoke(event(name))
 
@@ -113,7 +115,9 @@ def test_logs_and_metrics_of_a_cold_start_and_a_call_carry_model_version_and_req
     assert failed["request_id"] == refused["request_id"] != latency["request_id"]
 
 
-def test_an_empty_bucket_is_live_and_not_ready_until_a_model_is_published(start: Start, bucket: str, demo: Demo) -> None:
+def test_an_empty_bucket_is_live_and_not_ready_until_a_model_is_published(
+    start: Start, bucket: str, demo: Demo
+) -> None:
     url = f"s3://{bucket}/lambdaserve"
     with start({"LAMBDASERVE_STORE": url}) as function:
         assert function.invoke(event("health-live.json"))["statusCode"] == 200

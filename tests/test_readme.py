@@ -51,9 +51,7 @@ def test_the_commands_for_your_own_model_and_for_serving_it_work(folder: Path) -
     ]
     script = "\n".join(["set -euxo pipefail", "trap 'kill $(jobs -p)' EXIT", *lines])
 
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False, timeout=200
-    )
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False, timeout=200)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "my-model: chose int8" in done.stdout

@@ -19,7 +19,9 @@ from typing import Any
 
 import httpx
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.interpreters import ROOT
+
+
 _START_TIMEOUT_S = 10.0
 _INVOKE = "/2015-03-31/functions/function/invocations"
 

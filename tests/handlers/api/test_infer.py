@@ -46,8 +46,7 @@ def test_values_of_every_datatype_come_back_as_they_were_sent(
 @pytest.mark.parametrize("datatype", NUMPY_TYPES)
 @pytest.mark.parametrize("shape", [(0, 2), (2, 0), (0, 0)])
 def test_empty_tensors_are_tensors(gateway: Gateway, datatype: Datatype, shape: tuple[int, int]) -> None:
-    flat: list[object] = []
-    for data in (flat, [[]] * shape[0]):
+    for data in (list[object](), [list[object]()] * shape[0]):
         answer = gateway.infer(f"identity-{datatype.lower()}", infer_body(tensor("x", datatype, shape, data)))
 
         assert answer.status == 200

@@ -1,0 +1,130 @@
+"""Whatever is sent, the answer is below 500 and says why. For a long run, set LAMBDASERVE_FUZZ_EXAMPLES to 100000."""
+
+import json
+import os
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from handlers.tasks.datatypes import NUMPY_TYPES
+from tests.handlers.api.conftest import MAX_BODY_BYTES
+from tests.handlers.api.gateway import Answer, Gateway, infer_body, tensor
+
+EXAMPLES = int(os.environ.get("LAMBDASERVE_FUZZ_EXAMPLES", "300"))
+FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MODELS = ["affine", "pair", "gather", "scalar", "cube", *(f"identity-{name.lower()}" for name in NUMPY_TYPES)]
+VALID = {
+    "affine": infer_body(tensor("x", "FP32", [1, 3], [0, 1.5, None]), id="1", outputs=[{"name": "y"}]),
+    "pair": infer_body(tensor("a", "FP32", [1, 2], [[3, 4]]), tensor("b", "FP32", [1, 2], [1, 1]), parameters={"p": 1}),
+    "gather": infer_body(tensor("index", "INT64", [2], [0, 2])),
+    "cube": infer_body(tensor("x", "FP32", [1, 2, 1], [[[1], [2]]])),
+    "identity-bytes": infer_body(tensor("x", "BYTES", [2, 1], [["a"], ["ä\u0000"]])),
+    "identity-uint64": infer_body(tensor("x", "UINT64", [1, 2], [0, 2**64 - 1])),
+    "identity-fp16": infer_body(tensor("x", "FP16", [2, 1], [0.5, -65504])),
+}
+
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([-1, 0, 1, 2, 3, 2**31, 2**53, 2**63 - 1, 2**63, 2**64, 10**30, 10**4299]),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from([*NUMPY_TYPES, "x", "y", "a", "\ud800"]),
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["name", "shape", "datatype", "data", "inputs", "id", "x"]), inner, max_size=4
+        )
+    ),
+    max_leaves=10,
+)
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401 - any JSON
+    """Return the way to every place in a JSON document."""
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for step, inner in steps for place in paths(inner, (*path, step)))]
+
+
+def with_value(document: Any, path: tuple[Any, ...], value: object) -> Any:  # noqa: ANN401 - any JSON
+    """Return a copy of the document with another value in one place."""
+    if not path:
+        return value
+    copy = document.copy()
+    copy[path[0]] = with_value(document[path[0]], path[1:], value)
+    return copy
+
+
+@st.composite
+def mutated_values(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A request that was valid until one to three places in it got another value."""
+    model = draw(st.sampled_from(sorted(VALID)))
+    document: Any = VALID[model]
+    for _ in range(draw(st.integers(1, 3))):
+        document = with_value(document, draw(st.sampled_from(paths(document))), draw(VALUES))
+    return model, json.dumps(document).encode()
+
+
+@st.composite
+def mutated_bytes(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A request that was valid until some of its bytes were replaced, removed or repeated."""
+    model = draw(st.sampled_from(sorted(VALID)))
+    body = json.dumps(VALID[model]).encode()
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(body)))
+        end = draw(st.integers(start, min(len(body), start + 8)))
+        body = body[:start] + draw(st.binary(max_size=8) | st.just(body[start:end] * 2)) + body[end:]
+    return model, body
+
+
+def assert_sane(answer: Answer) -> None:
+    assert answer.status < 500, answer
+    if answer.status != 200:
+        assert answer.body.keys() == {"error", "request_id"}
+        assert answer.body["error"]
+
+
+@FUZZ
+@given(st.sampled_from(MODELS), st.binary(max_size=200))
+def test_raw_bytes_are_refused(gateway: Gateway, model: str, body: bytes) -> None:
+    answer = gateway.infer(model, body)
+
+    assert_sane(answer)
+    assert answer.status == 400  # no inference request is that short and made by chance
+
+
+@FUZZ
+@given(mutated_values())
+def test_requests_with_other_values_are_answered(gateway: Gateway, request_: tuple[str, bytes]) -> None:
+    model, body = request_
+
+    assert len(body) < MAX_BODY_BYTES
+    assert_sane(gateway.infer(model, body))
+
+
+@FUZZ
+@given(mutated_bytes())
+def test_requests_with_other_bytes_are_answered(gateway: Gateway, request_: tuple[str, bytes]) -> None:
+    model, body = request_
+
+    assert_sane(gateway.infer(model, body))
+
+
+SEGMENTS = st.sampled_from(["v2", "models", "affine", "versions", "1", "infer", "ready", "health"]) | st.text(
+    max_size=6
+)
+
+
+@FUZZ
+@given(st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "PATCH", "X"]), st.lists(SEGMENTS))
+def test_paths_and_methods_are_answered(gateway: Gateway, method: str, segments: list[str]) -> None:
+    path = "/" + "/".join(segments).encode(errors="replace").decode()
+
+    answer = gateway.send_raw({"method": method, "path": path, "query_string": b""})
+
+    assert answer.status in (200, 400, 404, 405)

@@ -1,0 +1,189 @@
+"""What may know what: the import directions, and what a process has really imported when it has answered."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.artifacts import make_artifact, publish_graphs
+from tests.graphs import affine
+
+ROOT = Path(__file__).resolve().parents[1]
+INFER = {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [0, 1, 2]}]}
+EXAMPLE = {"x": np.array([[0, 1, 2]], np.float32)}
+EXPORT_ONLY = {"torch", "onnx", "onnxscript", "transformers", "export", "click", "rich", "uvicorn", "tests"}
+
+# What the inference function may import from outside the standard library. Each name costs time in every cold start and
+# room in the package: a new one is a decision, not an accident.
+ALLOWED = {
+    "handlers",
+    *("numpy", "onnxruntime", "msgspec"),
+    *("mangum", "fastapi", "starlette", "anyio", "pydantic", "pydantic_core", "annotated_doc", "annotated_types"),
+    *("typing_extensions", "typing_inspection", "idna", "sniffio"),
+    *("aws_lambda_powertools", "jmespath", "opentelemetry"),
+    *("boto3", "botocore", "s3transfer", "urllib3", "dateutil", "six"),
+    *("flatbuffers", "google", "packaging"),  # onnxruntime's
+}
+
+# Printed last, so that what the code itself prints does no harm.
+REPORT = """
+import json, sys
+from pathlib import Path
+names = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names
+print(json.dumps(sorted(name for name in names if not name.startswith("_"))))
+"""
+
+
+def imported_by(code: str, *arguments: str) -> set[str]:
+    """Run the code in a process of its own and return the top-level modules outside the standard library."""
+    done = subprocess.run(
+        [sys.executable, "-c", code + REPORT, *arguments],
+        cwd=ROOT,
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_a_function_that_has_answered_has_imported_nothing_but_what_it_may(tmp_path: Path) -> None:
+    url = (tmp_path / "store").as_uri()
+    publish_graphs(url, "affine", {"fp32": affine()}, [EXAMPLE])
+    code = """
+import os, sys
+os.environ["LAMBDASERVE_STORE"] = sys.argv[1]
+from handlers import inference
+from handlers.api.inference import infer
+[model] = inference.models.loaded
+answer = inference.app.state.service.predict(model, infer, sys.argv[2].encode())
+assert b'"data":[1.0,3.0,5.0]' in answer, answer
+"""
+
+    found = imported_by(code, url, json.dumps(INFER))
+
+    assert found & EXPORT_ONLY == set()
+    assert found <= ALLOWED
+    assert {"handlers", "onnxruntime", "mangum", "fastapi"} <= found  # and the test has seen what it should see
+    assert "boto3" not in found  # 0.2 s, for nobody's use with a store in a folder
+
+
+def test_a_store_in_s3_brings_nothing_but_boto3(tmp_path: Path) -> None:
+    code = """
+from handlers.registry.stores import open_store
+open_store("s3://bucket/prefix")
+"""
+
+    found = imported_by(
+        f"import os\nos.environ['HOME'] = {str(tmp_path)!r}\nos.environ['AWS_REGION'] = 'eu-west-1'" + code
+    )
+
+    assert "boto3" in found
+    assert found <= ALLOWED
+    assert found & {"numpy", "onnxruntime", "fastapi"} == set()
+
+
+def test_the_transfer_starts_before_anything_slow_is_imported() -> None:
+    # the cold path: models.start() comes first, and numpy, onnxruntime and the web framework, which take longer to
+    # import than most models to arrive, are imported while the bytes are on their way
+    found = imported_by("import handlers.registry.models, handlers.settings")
+
+    assert found == {"handlers", "msgspec", "typing_extensions"} | (found & {"lambdaserve"})
+
+
+COMMANDS_WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = sys.modules["onnx"] = None  # as where they are not installed: importing them raises
+from export.cli import cli
+for arguments in {commands!r}:
+    try:
+        cli(arguments, standalone_mode=False)
+    except SystemExit as end:
+        assert not end.code, (arguments, end.code)
+del sys.modules["torch"], sys.modules["onnx"]
+"""
+
+
+def test_help_needs_no_torch() -> None:
+    names = ("", "build", "verify", "publish", "serve", "models", "models list", "models show")
+    commands = [[*name.split(), "--help"] for name in names]
+
+    found = imported_by(COMMANDS_WITHOUT_TORCH.format(commands=commands))
+
+    assert "click" in found
+    assert found & {"torch", "onnx", "onnxscript", "transformers", "numpy", "onnxruntime"} == set()
+
+
+def test_verify_publish_and_models_need_no_torch(tmp_path: Path) -> None:
+    artifact, url = tmp_path / "artifact", (tmp_path / "store").as_uri()
+    make_artifact(artifact, "affine", {"fp32": affine()}, [EXAMPLE])
+    commands = [
+        ["verify", str(artifact), "--json"],
+        ["publish", str(artifact), "--store", url, "--alias", "live", "--json"],
+        ["models", "list", "--store", url, "--json"],
+        ["models", "show", "affine", "--store", url, "--json"],
+    ]
+
+    found = imported_by(COMMANDS_WITHOUT_TORCH.format(commands=commands))
+
+    assert "onnxruntime" in found
+    assert found & {"torch", "onnx", "onnxscript", "transformers"} == set()
+
+
+def test_serve_needs_no_torch() -> None:
+    found = imported_by(COMMANDS_WITHOUT_TORCH.format(commands=[]) + "import export.serve")
+
+    assert {"uvicorn", "fastapi"} <= found
+    assert found & {"torch", "onnx", "onnxscript", "transformers"} == set()
+
+
+def test_imports_go_in_the_directions_that_are_declared() -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 broken" in done.stdout
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    readers = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "handlers").rglob("*.py")
+        if any(word in path.read_text(encoding="utf-8") for word in ("os.environ", "os.getenv"))
+    }
+
+    assert readers - {"handlers/deployment/build.py"} == {"handlers/settings.py"}  # the former never runs on Lambda
+
+
+def test_nothing_that_is_deployed_can_open_a_pickle() -> None:
+    words = ("import pickle", "allow_pickle=True", "joblib", "import dill", "import marshal", "import shelve")
+    found = {
+        str(path.relative_to(ROOT)): word
+        for path in (ROOT / "handlers").rglob("*.py")
+        for word in words
+        if word in path.read_text(encoding="utf-8")
+    }
+
+    assert found == {}
+
+
+@pytest.mark.parametrize("package", ["handlers", "export"])
+def test_only_the_command_line_prints_or_exits(package: str) -> None:
+    allowed = {"export/cli.py", "export/__main__.py", "handlers/deployment/build.py"}
+    found = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / package).rglob("*.py")
+        if any(word in path.read_text(encoding="utf-8") for word in (" print(", "sys.exit(", "os._exit("))
+    }
+
+    assert found <= allowed

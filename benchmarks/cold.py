@@ -22,8 +22,8 @@ from export.progress import Progress
 from export.publish import publish
 from handlers.registry.manifest import MANIFEST_FILE, decode_manifest
 from handlers.registry.stores import open_store
-from tests.interpreters import find_python
-from tests.servers.lambda_runtime import ROOT, running_function
+from tests.interpreters import ROOT, find_python
+from tests.servers.lambda_runtime import running_function
 from tests.servers.s3 import running_s3
 
 _ROUNDS = 9

@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 
 from demo.steps import MODEL
-from export.recipes.mnist_cnn import scale_images
+from export.recipes.mnist_data import scale_images
 
 _BATCH = 50
 _START_TIMEOUT_S = 60.0
@@ -74,7 +74,8 @@ def _ask(client: httpx.Client, images: np.ndarray) -> np.ndarray:
     tensor = {"name": "image", "datatype": "FP32", "shape": pixels.shape, "data": pixels.ravel().tolist()}
     answer = client.post(f"/v2/models/{MODEL}/infer", json={"inputs": [tensor]}).raise_for_status().json()
     logits = answer["outputs"][0]
-    return np.array(logits["data"]).reshape(logits["shape"]).argmax(axis=1)
+    digits: np.ndarray = np.array(logits["data"]).reshape(logits["shape"]).argmax(axis=1)
+    return digits
 
 
 def _free_port() -> int:

@@ -9,7 +9,7 @@ from export.recipes import mnist_cnn
 from export.report import format_size
 from handlers.registry.manifest import Manifest
 
-_SHOWN_DIGITS = 10
+_SHOWN_DIGITS = 8
 
 
 def print_results(console: Console, place: Workplace, manifest: Manifest, answers: Answers) -> None:
@@ -17,7 +17,7 @@ def print_results(console: Console, place: Workplace, manifest: Manifest, answer
     fp32 = manifest.variants[-1]
     chosen = manifest.variants_for(manifest.provenance.cpu)[0]
     table = Table(title=f"{MODEL} on {answers.count} held-out digits")
-    for column in ("", "accuracy", "size", "a prediction takes"):
+    for column in ("", "accuracy", "size", "prediction"):
         table.add_column(column, no_wrap=True)
     weights_bytes = (place.training / mnist_cnn.WEIGHTS_FILE).stat().st_size
     pytorch_ms = manifest.provenance.pytorch_latency_ms
@@ -32,7 +32,7 @@ def print_results(console: Console, place: Workplace, manifest: Manifest, answer
     table.add_row("served over HTTP", f"{answers.accuracy:.2%}", "", "")
     shown = slice(_SHOWN_DIGITS)
     table.add_section()
-    table.add_row("process start to first answer", f"{answers.first_answer_s:.2f} s")
+    table.add_row("start to first answer", f"{answers.first_answer_s:.2f} s")
     table.add_row("digits sent", " ".join(map(str, answers.labels[shown])))
     table.add_row("digits predicted", " ".join(map(str, answers.predicted[shown])))
     console.print(table)
@@ -41,12 +41,13 @@ def print_results(console: Console, place: Workplace, manifest: Manifest, answer
 def print_next_commands(console: Console, place: Workplace) -> None:
     """Print the three commands that a newcomer wants next."""
     console.print("\nNext:")
-    for what, command in (
-        ("serve it, and ask it", f".venv/bin/lambdaserve serve --store {place.store_url} &\n"
-         f"    curl http://127.0.0.1:8000/v2/models/{MODEL}"),
-        ("your own model", ".venv/bin/lambdaserve build my_model.py:source --out build/my-model"),
-        ("deploy", "make deploy"),
-    ):  # fmt: skip
+    commands = {
+        "serve it, and ask it": f".venv/bin/lambdaserve serve --store {place.store_url} & sleep 3; "
+        f"curl http://127.0.0.1:8000/v2/models/{MODEL}",
+        "your own model": ".venv/bin/lambdaserve build my_model.py:source --out build/my-model",
+        "deploy": "make deploy",
+    }
+    for what, command in commands.items():
         console.print(f"  {what}:\n    {command}", soft_wrap=True, highlight=False)
 
 

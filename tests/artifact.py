@@ -12,7 +12,6 @@ import pytest
 
 from tests.interpreters import ROOT, find_python
 
-
 RUNTIME = "3.13"  # the template's; test_template compares the two
 HOST_ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), "")
 

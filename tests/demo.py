@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.lambda_runtime import ROOT
+from tests.interpreters import ROOT
 
 
 @dataclass(frozen=True)

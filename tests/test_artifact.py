@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.artifact import HOST_ARCHITECTURE, ROOT, build_artifact
+from tests.artifact import HOST_ARCHITECTURE, build_artifact
+from tests.interpreters import ROOT
 
 SIZE_LIMIT_MB = 220  # Lambda's own is 250 MiB, unzipped
 

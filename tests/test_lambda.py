@@ -22,8 +22,8 @@ from export.publish import publish
 from export.recipes import mnist_cnn
 from handlers.registry.stores import open_store
 from tests.demo import Demo
-from tests.interpreters import find_python
-from tests.servers.lambda_runtime import ROOT, Function, running_function
+from tests.interpreters import ROOT, find_python
+from tests.servers.lambda_runtime import Function, running_function
 from tests.servers.s3 import S3Server
 
 EVENTS = ROOT / "events"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.artifact import ROOT, RUNTIME, find_sam, run_sam
+from tests.artifact import RUNTIME, find_sam, run_sam
+from tests.interpreters import ROOT
 
 Json = dict[str, Any]
 

@@ -21,7 +21,6 @@ import httpx
 
 from tests.interpreters import ROOT
 
-
 _START_TIMEOUT_S = 10.0
 _INVOKE = "/2015-03-31/functions/function/invocations"
 

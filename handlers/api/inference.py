@@ -13,7 +13,7 @@ from handlers.api.tensors import decode_tensor, encode_tensor
 from handlers.errors import InvalidInput
 from handlers.registry.loading import LoadedModel
 from handlers.tasks.arrays import Arrays
-from handlers.tasks.tensor import check_names, check_tensor
+from handlers.tasks.tensor import check_names, check_tensor, show_names
 
 __all__ = ["infer"]
 
@@ -103,7 +103,6 @@ def _output_names(model: LoadedModel, requested: Sequence[_RequestedOutput]) -> 
     known = [spec.name for spec in model.manifest.outputs]
     names = [output.name for output in requested] or known
     if len(set(names)) != len(names) or not set(names) <= set(known):
-        found = ", ".join(repr(name[:80]) for name in names)
-        msg = f"outputs: {found}, expected each at most once of: {', '.join(known)}"
+        msg = f"outputs: {show_names(names)}, expected each at most once of: {', '.join(known)}"
         raise InvalidInput(msg)
     return names

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from handlers.errors import CorruptFile, UnsupportedManifest
+from handlers.errors import CorruptFile, InvalidName, UnsupportedManifest
 from handlers.registry.names import check_model_name, check_version
 from handlers.registry.sealed import check_seal, seal, unseal
 
@@ -182,7 +182,8 @@ def decode_manifest(data: bytes, subject: str) -> Manifest:
         msg = f"{subject}: {error}, expected a manifest"
         raise CorruptFile(msg) from error
     if found != SCHEMA_VERSION:
-        msg = f"{subject}: manifest schema version {found}, expected {SCHEMA_VERSION}; upgrade lambdaserve to read it"
+        newer = "; upgrade lambdaserve to read it" if found > SCHEMA_VERSION else ""
+        msg = f"{subject}: manifest schema version {found}, expected {SCHEMA_VERSION}{newer}"
         raise UnsupportedManifest(msg)
     manifest = unseal(data, Manifest, subject)
     _check_consistency(manifest, subject)
@@ -190,9 +191,13 @@ def decode_manifest(data: bytes, subject: str) -> Manifest:
 
 
 def _check_consistency(manifest: Manifest, subject: str) -> None:
-    check_model_name(manifest.model)
-    if manifest.version is not None:
-        check_version(manifest.version)
+    try:
+        check_model_name(manifest.model)
+        if manifest.version is not None:
+            check_version(manifest.version)
+    except InvalidName as error:
+        msg = f"{subject}: {error}"
+        raise CorruptFile(msg) from error
     names = [variant.name for variant in manifest.variants]
     problems = [
         (len(set(names)) != len(names), f"variants {names}, expected different names"),

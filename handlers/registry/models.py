@@ -118,11 +118,13 @@ class Models:
                 problems[_ALL] = ModelNotReady(msg)
         except Exception as error:  # noqa: BLE001 - init never raises: whatever it is, it is reported, and tried again
             problems[_ALL] = _as_ours(error)
-        for name, problem in problems.items():
-            self._observer.load_failed(name, problem)
         self._problems = problems
         self._complete = not problems
-        self._idle.set()
+        try:
+            for name, problem in problems.items():
+                self._observer.load_failed(name, problem)
+        finally:  # whoever waits must not wait for an observer that fails
+            self._idle.set()
 
     def _load_one(self, store: Store, name: str, problems: dict[str, LambdaserveError]) -> None:
         try:

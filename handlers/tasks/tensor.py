@@ -8,7 +8,9 @@ from handlers.errors import InvalidInput
 if TYPE_CHECKING:
     from handlers.registry.manifest import Datatype, TensorSpec
 
-__all__ = ["check_names", "check_tensor"]
+__all__ = ["check_names", "check_tensor", "show_names"]
+
+_SHOWN_NAMES = 10
 
 
 def check_names(given: Sequence[str], specs: "Mapping[str, TensorSpec]") -> None:
@@ -19,7 +21,7 @@ def check_names(given: Sequence[str], specs: "Mapping[str, TensorSpec]") -> None
     """
     if len(given) == len(specs) and set(given) == specs.keys():
         return
-    msg = f"inputs: {', '.join(repr(name[:80]) for name in given) or 'none'}, expected each once of: {', '.join(specs)}"
+    msg = f"inputs: {show_names(given)}, expected each once of: {', '.join(specs)}"
     raise InvalidInput(msg)
 
 
@@ -38,3 +40,9 @@ def check_tensor(spec: "TensorSpec", datatype: "Datatype | str", shape: Sequence
     if not fits:
         msg = f"input {spec.name!r}: shape {list(shape)[:20]}, expected {list(spec.shape)} where -1 is any length"
         raise InvalidInput(msg)
+
+
+def show_names(names: Sequence[str]) -> str:
+    """Return names from a request as an error message may repeat them: ten at most, 80 characters of each."""
+    shown = [repr(name[:80]) for name in names[:_SHOWN_NAMES]]
+    return ", ".join([*shown, "..."] if len(names) > _SHOWN_NAMES else shown) or "none"

@@ -44,6 +44,7 @@ def identity(datatype: str, data: object, shape: tuple[int, ...] = (1, 1)) -> tu
     [
         pytest.param(x(name="y"), "inputs: 'y', expected each once of: x", id="another name"),
         pytest.param(infer_body(X, X), "inputs: 'x', 'x', expected each once of: x", id="twice"),
+        pytest.param(infer_body(*[X] * 1000), "inputs: " + "'x', " * 10 + "..., expected each once of: x", id="many"),
         pytest.param(infer_body(), "inputs: none, expected each once of: x", id="none"),
         pytest.param(x(datatype="FP64"), "input 'x': datatype 'FP64', expected 'FP32'", id="another datatype"),
         pytest.param(x(datatype="fp32"), "input 'x': datatype 'fp32', expected 'FP32'", id="lower case"),

@@ -1,11 +1,12 @@
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 
-from handlers.errors import InvalidSetting, ModelNotFound, ModelNotReady, VersionNotFound
+from handlers.errors import InvalidSetting, LambdaserveError, ModelNotFound, ModelNotReady, VersionNotFound
 from handlers.registry.models import Models
 from handlers.registry.stores import open_store
 from handlers.settings import Settings
@@ -169,22 +170,56 @@ def test_settings_that_make_no_sense_are_the_reason_for_not_being_ready(recorder
     assert all(isinstance(error, InvalidSetting) for _, error in recorder.failed)
 
 
-def test_whoever_cannot_wait_is_told_to_try_again(settings: Settings, recorder: Recorder) -> None:
-    publish_graphs(settings.store_url, "m", {"fp32": RIGHT}, GOLDENS)
-    models = Models(settings, recorder)
+class Gatekeeper(Recorder):
+    """Holds loading up, after a variant was passed over, until the gate is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Event()
+
+    def variant_passed_over(self, model: str, version: str, variant: str, error: LambdaserveError) -> None:
+        assert self.gate.wait(WAIT_S)
+        super().variant_passed_over(model, version, variant, error)
+
+
+def test_whoever_cannot_wait_is_told_to_try_again(settings: Settings) -> None:
+    publish_graphs(settings.store_url, "m", {"int8-static": WRONG, "fp32": RIGHT}, GOLDENS)
+    gatekeeper = Gatekeeper()
+    models = Models(settings, gatekeeper)
 
     with pytest.raises(ModelNotReady, match=r"still loading after 0\.0 s; try again"):
         models.await_all(0.0)
 
+    gatekeeper.gate.set()
     models.await_all(WAIT_S)
 
 
-def test_requests_that_meet_while_loading_load_once(settings: Settings, recorder: Recorder) -> None:
-    publish_graphs(settings.store_url, "m", {"fp32": RIGHT}, GOLDENS)
-    models = Models(settings, recorder)
+def test_requests_that_meet_while_loading_load_once(settings: Settings) -> None:
+    publish_graphs(settings.store_url, "m", {"int8-static": WRONG, "fp32": RIGHT}, GOLDENS)
+    gatekeeper = Gatekeeper()
+    models = Models(settings, gatekeeper)
+    models.start()
 
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: models.await_model("m", None, WAIT_S), range(8)))
+    for _ in range(8):
+        with pytest.raises(ModelNotReady, match="still loading"):
+            models.await_model("m", None, 0.0)
+    loading = [thread for thread in threading.enumerate() if thread.name == "load-models"]
+    gatekeeper.gate.set()
+    models.await_all(WAIT_S)
 
-    assert recorder.loaded == [found[0]]
-    assert all(model is found[0] for model in found)
+    assert len(loading) == 1
+    assert gatekeeper.loaded == models.loaded
+
+
+def test_another_try_leaves_alone_what_is_loaded(settings: Settings, recorder: Recorder) -> None:
+    publish_graphs(settings.store_url, "good", {"fp32": RIGHT}, GOLDENS)
+    models = Models(replace(settings, models=("absent", "good")), recorder)
+    with pytest.raises(ModelNotReady):
+        models.await_all(WAIT_S)
+    [good] = models.loaded
+
+    publish_graphs(settings.store_url, "absent", {"fp32": RIGHT}, GOLDENS)
+    models.await_all(WAIT_S)
+
+    assert models.loaded[1] is good
+    assert [model.name for model in recorder.loaded] == ["good", "absent"]

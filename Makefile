@@ -8,7 +8,7 @@ LAMBDA_WHEELS := --python-version 3.13 --implementation cp --only-binary :all: \
 	--platform manylinux_2_28_$(shell uname -m) --platform manylinux_2_17_$(shell uname -m) --platform manylinux2014_$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-warm bench-cold sam-build sam-local deploy lock clean
+.PHONY: help setup demo test check format fuzz bench bench-warm bench-cold sam-build sam-local deploy lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ check: .venv/installed ## Format, lint, types, import direction
 format: .venv/installed ## Put all files into shape
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+fuzz: .venv/installed ## The suite's fuzzing with 20,000 cases for each test in place of hundreds
+	LAMBDASERVE_FUZZ_EXAMPLES=20000 $(RUN) -m pytest tests/handlers/api/test_fuzz.py
 
 bench: bench-warm bench-cold ## Measure, each figure beside its reference
 

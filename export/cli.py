@@ -158,7 +158,7 @@ def publish(artifact: Path, store: str, alias: str | None, as_json: bool) -> Non
 @click.option("--models", default="", help="Comma-separated names.  [default: every model that has the alias]")
 @click.option("--alias", default="live", show_default=True, help="The alias through which versions are found.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of a run.  [default: one per core]")
 def serve(store: str, models: str, alias: str, host: str, port: int, threads: int | None) -> None:
     r"""Serve the models of a store over HTTP, with the application that runs on Lambda.

@@ -16,7 +16,7 @@ help: ## List the targets
 setup: .venv/installed .venv-sam/installed .venv-runtime/installed ## Install what everything below needs, locked, into .venv*
 
 .venv/installed: requirements/dev.txt pyproject.toml
-	@echo "installing the environment into .venv: a minute or two, 1.2 GB" >&2
+	@echo "installing the environment into .venv: some minutes, 1.5 GB (more where the index has only a CUDA build of torch)" >&2
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --require-hashes --requirement requirements/dev.txt
 	.venv/bin/pip install --quiet torch==2.13.0

@@ -31,7 +31,7 @@ def main() -> int:
     digits = load_mnist(arguments.data)
     answers = ask_served_model(place.store_url, digits.test_images, digits.test_labels)
     print_results(console, place, manifest, answers)
-    problem = _problem(answers, manifest.variants_for(manifest.provenance.cpu)[0].gate.score)
+    problem = problem_with(answers, manifest.variants_for(manifest.provenance.cpu)[0].gate.score)
     if problem:
         console.print(f"[bold red]wrong[/bold red]: {problem}")
         return 1
@@ -39,7 +39,7 @@ def main() -> int:
     return 0
 
 
-def _problem(answers: Answers, proven_accuracy: float) -> str | None:
+def problem_with(answers: Answers, proven_accuracy: float) -> str | None:
     """Return what is wrong with the served answers, None if nothing is."""
     if answers.accuracy < _LEAST_ACCURACY:
         return f"{answers.accuracy:.2%} of the served predictions are right, expected at least {_LEAST_ACCURACY:.2%}"

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,9 +52,13 @@ def ask_served_model(store_url: str, images: np.ndarray, labels: np.ndarray) -> 
 def _server(store_url: str) -> Iterator[str]:
     port = _free_port()
     command = [sys.executable, "-m", "export", "serve", "--store", store_url, "--port", str(port)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+    with tempfile.TemporaryFile() as log, subprocess.Popen(command, stderr=log) as process:
         try:
             yield f"http://127.0.0.1:{port}"
+        except httpx.HTTPError as error:
+            log.seek(0)
+            said = log.read().decode(errors="replace")[-2000:]
+            sys.exit(f"demo: {error}, expected answers from lambdaserve serve, which said:\n{said}")
         finally:
             process.terminate()
 

@@ -21,8 +21,13 @@ MODEL = "mnist-cnn"
 class Workplace:
     """Where the demo keeps what it makes."""
 
-    folder: Path
+    work: Path
     data: Path | None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this data's results: those for all of MNIST are others than those for the subset."""
+        return self.work if self.data is None else self.work / "all"
 
     @property
     def training(self) -> Path:
@@ -48,7 +53,7 @@ def prepare(place: Workplace, console: Console) -> Manifest:
         console.print("1. training the MNIST CNN recipe")
         _train(place, console)
     store = open_store(place.store_url)
-    if any("live" in model.aliases for model in list_models(store)):
+    if any(model.name == MODEL and "live" in model.aliases for model in list_models(store)):
         console.print(f"2. published already: {place.store_url}")
     else:
         _lambdaserve(console, "build", f"{place.training}/source.py:source", "--out", str(place.artifact))

@@ -1,5 +1,6 @@
 """Candidate variants: made, opened as they will be served, measured, and sorted into good and bad."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,11 @@ def make_candidate(  # noqa: PLR0913, PLR0917 - each is something else
     except LambdaserveError as error:
         msg = f"cannot be run: {error}"
         raise GateError(msg) from error
-    return Candidate(name, path, session, gate, _tolerances(deviations, goldens[0]))
+    tolerances = _tolerances(deviations, goldens[0])
+    if not all(math.isfinite(tolerance) for tolerance in tolerances.values()):
+        msg = f"answers the goldens with {deviations}, expected differences that are numbers"
+        raise GateError(msg)
+    return Candidate(name, path, session, gate, tolerances)
 
 
 def _tolerances(deviations: Mapping[str, float], goldens: Sequence[Golden]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from handlers.errors import ModelNotFound, ObjectNotFound, VersionNotFound
 from handlers.registry.aliases import read_aliases, resolve_alias
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE, Manifest
-from handlers.registry.names import check_version, file_key, models_prefix, versions_prefix
+from handlers.registry.names import check_model_name, check_version, file_key, models_prefix, versions_prefix
 from handlers.registry.stores import Store
 
 __all__ = ["ListedModel", "list_models", "show_version", "to_models_table", "to_version_table"]
@@ -57,14 +57,15 @@ def show_version(store: Store, model: str, version: str | None) -> Manifest:
         ArtifactError: Its manifest is not what was written.
         StoreUnavailable: The store could not be asked.
     """
+    names = list(store.list_folders(models_prefix()))
+    if check_model_name(model) not in names:
+        msg = f"model {model!r}: not in {store.url}, expected one of: {', '.join(names) or 'none'}"
+        raise ModelNotFound(msg)
     if version is None:
         return fetch_manifest(store, model, resolve_alias(store, model, "live"))
     known = _versions(store, model)
-    if not known:
-        msg = f"model {model!r}: not in {store.url}, expected one of: {', '.join(store.list_folders(models_prefix()))}"
-        raise ModelNotFound(msg)
     if check_version(version) not in known:
-        msg = f"model {model!r}: no version {version!r} in {store.url}, expected one of: {', '.join(known)}"
+        msg = f"model {model!r}: no version {version!r} in {store.url}, expected one of: {', '.join(known) or 'none'}"
         raise VersionNotFound(msg)
     return fetch_manifest(store, model, version)
 

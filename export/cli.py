@@ -77,7 +77,7 @@ def build(source: str, out: Path, max_loss: float, variants: str, threads: int |
             from export.quantize import VARIANTS
             from export.source import load_source
         except ModuleNotFoundError as error:
-            msg = f"build: no module {error.name!r}, expected torch and onnx; pip install 'lambdaserve[export]'"
+            msg = f"build: no module {error.name!r}, expected torch and onnx; `make setup` installs them"
             raise ExportError(msg) from error
         from export.report import to_table
         from handlers.settings import default_threads

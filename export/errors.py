@@ -5,8 +5,7 @@ ExportError
 ├── DataError         data or weights that a source brings are missing, broken or do not fit the model
 ├── ConversionError   the model cannot be turned into ONNX, or the ONNX does not answer as PyTorch does
 ├── GateError         a measurement that decides on a variant could not be taken
-├── OutputError       the artifact folder cannot be written, or is not what it should be
-└── VerificationError the artifact does not answer on this machine as it did where it was built
+└── OutputError       the artifact folder cannot be written, or is not what it should be
 
 Messages read `<subject>: <found>, <expected>[; <next step>]`.
 """
@@ -45,10 +44,6 @@ class GateError(ExportError):
 
 class OutputError(ExportError):
     """The artifact folder cannot be written, or is not what it should be."""
-
-
-class VerificationError(ExportError):
-    """The artifact does not answer on this machine as it did where it was built."""
 
 
 def users_line(error: BaseException) -> str:

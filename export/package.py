@@ -1,5 +1,6 @@
 """The artifact folder: written whole or not at all, and checked before anything is done with it. Needs no torch."""
 
+import errno
 import shutil
 import tempfile
 import zipfile
@@ -12,7 +13,7 @@ import numpy as np
 
 from export.errors import OutputError
 from export.judge import HeldOut
-from handlers.errors import CorruptFile
+from handlers.errors import CorruptFile, LambdaserveError
 from handlers.registry.fetch import describe_file
 from handlers.registry.manifest import MANIFEST_FILE, Manifest, decode_manifest
 from handlers.tasks.arrays import Arrays
@@ -32,6 +33,7 @@ def new_artifact(out: Path) -> Iterator[Path]:
     Raises:
         OutputError: `out` holds something that is no artifact, or cannot be written.
     """
+    out = out.resolve()
     if out.exists() and not _replaceable(out):
         msg = f"{out}: exists and is no artifact, expected a new or empty folder, or an artifact to replace"
         raise OutputError(msg)
@@ -45,14 +47,25 @@ def new_artifact(out: Path) -> Iterator[Path]:
         yield work
         _swap(work, out)
     except OSError as error:
-        msg = f"{out}: cannot be written: {error}; is the disk full?"
+        hint = "; free some room and build again" if error.errno == errno.ENOSPC else ""
+        msg = f"{out}: cannot be written: {error}{hint}"
         raise OutputError(msg) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 def _replaceable(out: Path) -> bool:
-    return out.is_dir() and ((out / MANIFEST_FILE).is_file() or not any(out.iterdir()))
+    """Tell whether `out` is an empty folder, or one that holds an artifact and nothing else."""
+    if not out.is_dir():
+        return False
+    names = {path.name for path in out.iterdir()}
+    if not names:
+        return True
+    try:
+        manifest = decode_manifest((out / MANIFEST_FILE).read_bytes(), MANIFEST_FILE)
+    except (OSError, LambdaserveError):
+        return False
+    return names <= {MANIFEST_FILE, HELD_OUT_FILE, *manifest.files}
 
 
 def _swap(work: Path, out: Path) -> None:

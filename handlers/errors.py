@@ -2,8 +2,7 @@
 
 LambdaserveError
 ├── InvalidInput            the request says something that the model cannot take
-├── PayloadTooLarge         the request or the answer is larger than the limit
-├── UnsupportedOperation    the service does not offer this
+├── PayloadTooLarge         the request is larger than the limit
 ├── ModelNotFound           no such model here
 ├── VersionNotFound         the model is here, that version of it is not
 ├── ModelNotReady           the model should be here and cannot be served (yet)
@@ -39,15 +38,9 @@ class InvalidInput(LambdaserveError):
 
 
 class PayloadTooLarge(LambdaserveError):
-    """The request or the answer is larger than the limit."""
+    """The request is larger than the limit."""
 
     code = "payload_too_large"
-
-
-class UnsupportedOperation(LambdaserveError):
-    """The service does not offer this."""
-
-    code = "unsupported_operation"
 
 
 class ModelNotFound(LambdaserveError):

@@ -77,10 +77,10 @@ class Telemetry:
             variant=model.variant.name,
         )
 
-    def refused(self, model: LoadedModel, error: LambdaserveError) -> None:
-        """Report a prediction that was refused or failed. The message may quote the request, so it is not logged."""
-        self._log(logging.INFO, "request refused", model=model.name, version=model.version, error=error.code)
-        self._emit(model.name, model.version, counts={"Requests": 1, "Errors": 1}, error=error.code)
+    def refused(self, model: LoadedModel, code: str) -> None:
+        """Report a prediction that was refused or failed, by the error's code: its message may quote the request."""
+        self._log(logging.INFO, "request refused", model=model.name, version=model.version, error=code)
+        self._emit(model.name, model.version, counts={"Requests": 1, "Errors": 1}, error=code)
 
     def crashed(self, error: Exception) -> None:
         """Log a fault of ours: its type and where it happened, not its message, which may quote the request."""

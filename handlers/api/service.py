@@ -50,7 +50,10 @@ class Service:
         try:
             result = answer(model, body)
         except LambdaserveError as error:
-            self.telemetry.refused(model, error)
+            self.telemetry.refused(model, error.code)
+            raise
+        except Exception:  # counted here, where the model is known; answered and logged at the application's boundary
+            self.telemetry.refused(model, "internal_error")
             raise
         self.telemetry.answered(model, (time.perf_counter() - start) * 1000)
         return result

@@ -14,7 +14,6 @@ _STATUSES: dict[type[errors.LambdaserveError], int] = {
     errors.ModelNotFound: 404,
     errors.VersionNotFound: 404,
     errors.PayloadTooLarge: 413,
-    errors.UnsupportedOperation: 501,
     errors.ModelNotReady: 503,
     errors.InvalidSetting: 503,
     errors.StoreError: 503,

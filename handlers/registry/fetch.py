@@ -29,7 +29,7 @@ def fetch_manifest(store: Store, model: str, version: str) -> Manifest:
     try:
         data = store.read(key).data
     except ObjectNotFound as error:
-        msg = f"{key}: missing in {store.url}, expected the manifest of version {version}; publish again"
+        msg = f"{key}: missing, expected the manifest of version {version}; publish again"
         raise CorruptFile(msg) from error
     manifest = decode_manifest(data, key)
     if (manifest.model, manifest.version) != (model, version):
@@ -67,7 +67,7 @@ def _fetch_part(store: Store, key: str, entry: FileEntry, number: int, descripto
     try:
         data = store.read_range(key, offset, length)
     except ObjectNotFound as error:
-        msg = f"{key}: missing in {store.url}, expected {entry.size} bytes with sha256 {entry.sha256}"
+        msg = f"{key}: missing, expected {entry.size} bytes with sha256 {entry.sha256}"
         raise CorruptFile(msg) from error
     found = hashlib.sha256(data).hexdigest()
     if found != entry.parts[number]:

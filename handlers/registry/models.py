@@ -3,7 +3,7 @@
 import contextvars
 import threading
 
-from handlers.errors import LambdaserveError, ModelNotFound, ModelNotReady, VersionNotFound
+from handlers.errors import LambdaserveError, ModelNotFound, ModelNotReady, StoreError, VersionNotFound
 from handlers.registry.aliases import read_aliases
 from handlers.registry.loading import LoadedModel, LoadObserver, load_model
 from handlers.registry.names import models_prefix
@@ -28,6 +28,8 @@ class Models:
         self._loaded: dict[str, LoadedModel] = {}
         self._problems: dict[str, LambdaserveError] = {}
         self._complete = False
+        self._tried = False
+        self._changed = threading.Condition()
         self._idle = threading.Event()
         self._idle.set()
         self._lock = threading.Lock()
@@ -62,9 +64,11 @@ class Models:
         Raises:
             ModelNotReady: One is not, with the reason.
         """
-        self._try_again(timeout_s)
+        self.start()
+        if not self.wait(timeout_s):
+            raise _still_loading(timeout_s)
         if not self._complete:
-            raise ModelNotReady("; ".join(str(problem) for problem in self._problems.values()))
+            raise ModelNotReady("; ".join(_public(name, problem) for name, problem in self._problems.items()))
 
     def find(self, name: str, version: str | None = None) -> LoadedModel | None:
         """Return a model that is ready, None if there is none of that name.
@@ -74,7 +78,7 @@ class Models:
         """
         model = self._loaded.get(name)
         if model is not None and version not in (None, model.version):
-            msg = f"model {name!r}: no version {version!r} here, expected {model.version!r}"
+            msg = f"model {name!r}: no version {str(version)[:80]!r} here, expected {model.version!r}"
             raise VersionNotFound(msg)
         return model
 
@@ -86,24 +90,25 @@ class Models:
             VersionNotFound: Another version of it is served.
             ModelNotReady: It is, or may be, among them and cannot be served, for the reason given.
         """
+        if self._may_come(name):
+            self.start()
+        with self._changed:
+            settled = self._changed.wait_for(lambda: name in self._loaded or self._idle.is_set(), timeout_s)
         model = self.find(name, version)
-        if model is None:
-            self._try_again(timeout_s)
-            model = self.find(name, version)
         if model is not None:
             return model
+        if not settled:
+            raise _still_loading(timeout_s)
         problem = self._problems.get(name) or self._problems.get(_ALL)
         if problem is not None:
-            raise ModelNotReady(str(problem)) from problem
+            raise ModelNotReady(_public(name, problem)) from problem
         served = ", ".join(sorted(self._loaded | self._problems)) or "none"
         msg = f"model {name[:80]!r}: not served here, expected one of: {served}"
         raise ModelNotFound(msg)
 
-    def _try_again(self, timeout_s: float) -> None:
-        self.start()
-        if not self.wait(timeout_s):
-            msg = f"models: still loading after {timeout_s:.1f} s; try again"
-            raise ModelNotReady(msg)
+    def _may_come(self, name: str) -> bool:
+        """Tell whether another try at loading may bring this model; nobody makes us load by asking for nonsense."""
+        return not self._tried or name in self._problems or _ALL in self._problems
 
     def _load_missing(self) -> None:
         problems: dict[str, LambdaserveError] = {}
@@ -124,7 +129,9 @@ class Models:
             for name, problem in problems.items():
                 self._observer.load_failed(name, problem)
         finally:  # whoever waits must not wait for an observer that fails
+            self._tried = True
             self._idle.set()
+            self._announce()
 
     def _load_one(self, store: Store, name: str, problems: dict[str, LambdaserveError]) -> None:
         try:
@@ -133,7 +140,12 @@ class Models:
             problems[name] = _as_ours(error)
         else:
             self._loaded[name] = model
+            self._announce()
             self._observer.model_loaded(model)
+
+    def _announce(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _names_in(self, store: Store) -> list[str]:
         """Return the names of all models that have the alias; those without it are not published for serving yet."""
@@ -146,9 +158,21 @@ class Models:
             return True
 
 
+def _still_loading(timeout_s: float) -> ModelNotReady:
+    return ModelNotReady(f"models: still loading after {timeout_s:.1f} s, expected them sooner; try again")
+
+
+def _public(name: str, problem: LambdaserveError) -> str:
+    """Return what a client may know: what a store says of itself names accounts and roles, and stays in the log."""
+    if not isinstance(problem, StoreError):
+        return str(problem)
+    subject = f"model {name!r}" if name else "store"
+    return f"{subject}: {problem.code}, expected an answer of the store; the log says more"
+
+
 def _as_ours(error: Exception) -> LambdaserveError:
     if isinstance(error, LambdaserveError):
         return error
-    wrapped = ModelNotReady(f"loading: {type(error).__name__}: {error}, expected no such failure; see the log")
+    wrapped = ModelNotReady(f"loading: {type(error).__name__}, expected no such failure; the log says more")
     wrapped.__cause__ = error
     return wrapped

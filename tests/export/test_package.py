@@ -52,21 +52,35 @@ def test_empty_folder_is_filled(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"out/manifest.json": b"new"}
 
 
-def test_older_artifact_is_replaced_whole(tmp_path: Path) -> None:
-    write(tmp_path / "out", "old")
-    (tmp_path / "out" / "int8.onnx").write_text("old")
-    write(tmp_path / "out", "new")
-    assert contents(tmp_path) == {"out/manifest.json": b"new"}
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+def test_older_artifact_is_replaced_whole(small_copy: Path) -> None:
+    beside = sorted(small_copy.parent.iterdir())
+    write(small_copy, "new")
+    assert contents(small_copy) == {"manifest.json": b"new"}
+    assert sorted(small_copy.parent.iterdir()) == beside
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_older_artifact_survives_what_fails(tmp_path: Path, error: type[BaseException]) -> None:
-    write(tmp_path / "out", "old")
+def test_older_artifact_survives_what_fails(small_copy: Path, error: type[BaseException]) -> None:
+    before = contents(small_copy.parent)
     with pytest.raises(error):
-        fail(tmp_path / "out", error)
-    assert contents(tmp_path) == {"out/manifest.json": b"old"}
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+        fail(small_copy, error)
+    assert contents(small_copy.parent) == before
+
+
+def test_folder_in_which_somebody_keeps_more_than_an_artifact_is_refused_untouched(small_copy: Path) -> None:
+    (small_copy / "thesis.tex").write_text("mine")
+    before = contents(small_copy)
+    with pytest.raises(OutputError, match="exists and is no artifact"):
+        write(small_copy, "new")
+    assert contents(small_copy) == before
+
+
+def test_link_to_an_artifact_stays_a_link(small_copy: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(small_copy)
+    write(link, "new")
+    assert link.is_symlink()
+    assert contents(small_copy) == {"manifest.json": b"new"}
 
 
 def a_file(out: Path) -> None:
@@ -78,7 +92,12 @@ def a_folder(out: Path) -> None:
     (out / "thesis.tex").write_text("mine")
 
 
-@pytest.mark.parametrize("make", [a_file, a_folder])
+def a_folder_with_a_manifest_of_something_else(out: Path) -> None:
+    a_folder(out)
+    (out / MANIFEST_FILE).write_text("{}")
+
+
+@pytest.mark.parametrize("make", [a_file, a_folder, a_folder_with_a_manifest_of_something_else])
 def test_what_is_no_artifact_is_refused_untouched(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "out")
     before = contents(tmp_path)

@@ -195,7 +195,7 @@ def test_a_failure_to_load_is_logged_with_its_cause_and_counted(tmp_path: Path) 
     init, request = [line for line in run.logs if line["message"] == "loading failed"]
     for line in (init, request):
         assert (line["level"], line["model"], line["error"]) == ("ERROR", "affine", "corrupt_file")
-        assert "models/affine/versions/1/fp32.onnx: missing in " in line["reason"]
+        assert "models/affine/versions/1/fp32.onnx: missing, " in line["reason"]
         assert any("ObjectNotFound" in part for part in line["stack"])
     assert "request_id" not in init
     assert request["request_id"] == "00000000-0000-4000-8000-000000000000"

@@ -182,7 +182,7 @@ def test_an_invocation_that_is_out_of_time_is_told_to_try_again(empty_store: Set
     try:
         answer = gateway.send("GET", "/v2/health/ready", context=invocation_context(seconds_left=0.5))
         assert answer.status == 503
-        assert answer.body["error"] == "models: still loading after 0.0 s; try again"
+        assert answer.body["error"] == "models: still loading after 0.0 s, expected them sooner; try again"
         assert gateway.infer("affine", ROW).status == 200
     finally:
         gateway.close()

@@ -9,7 +9,6 @@ STATUSES = {
     "ModelNotFound": 404,
     "VersionNotFound": 404,
     "PayloadTooLarge": 413,
-    "UnsupportedOperation": 501,
     "ModelNotReady": 503,
     "InvalidSetting": 503,
     "StoreError": 503,

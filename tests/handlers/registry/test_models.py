@@ -187,7 +187,7 @@ def test_whoever_cannot_wait_is_told_to_try_again(settings: Settings) -> None:
     gatekeeper = Gatekeeper()
     models = Models(settings, gatekeeper)
 
-    with pytest.raises(ModelNotReady, match=r"still loading after 0\.0 s; try again"):
+    with pytest.raises(ModelNotReady, match=r"still loading after 0\.0 s, expected them sooner; try again"):
         models.await_all(0.0)
 
     gatekeeper.gate.set()
@@ -198,12 +198,13 @@ def test_requests_that_meet_while_loading_load_once(settings: Settings) -> None:
     publish_graphs(settings.store_url, "m", {"int8-static": WRONG, "fp32": RIGHT}, GOLDENS)
     gatekeeper = Gatekeeper()
     models = Models(settings, gatekeeper)
+    before = set(threading.enumerate())  # a thread of an earlier test may not be quite gone
     models.start()
 
     for _ in range(8):
         with pytest.raises(ModelNotReady, match="still loading"):
             models.await_model("m", None, 0.0)
-    loading = [thread for thread in threading.enumerate() if thread.name == "load-models"]
+    loading = [thread for thread in set(threading.enumerate()) - before if thread.name == "load-models"]
     gatekeeper.gate.set()
     models.await_all(WAIT_S)
 
@@ -223,3 +224,44 @@ def test_another_try_leaves_alone_what_is_loaded(settings: Settings, recorder: R
 
     assert models.loaded[1] is good
     assert [model.name for model in recorder.loaded] == ["good", "absent"]
+
+
+def test_a_model_that_is_ready_is_handed_out_while_others_are_loading(settings: Settings) -> None:
+    publish_graphs(settings.store_url, "a", {"fp32": RIGHT}, GOLDENS)
+    publish_graphs(settings.store_url, "b", {"int8-static": WRONG, "fp32": RIGHT}, GOLDENS)
+    gatekeeper = Gatekeeper()
+    models = Models(settings, gatekeeper)
+
+    assert models.await_model("a", None, WAIT_S).name == "a"
+    assert not models.wait(0.0)  # the other one is held up
+
+    gatekeeper.gate.set()
+    models.await_all(WAIT_S)
+
+
+def test_asking_for_nonsense_makes_nobody_load(settings: Settings, recorder: Recorder) -> None:
+    publish_graphs(settings.store_url, "good", {"fp32": RIGHT}, GOLDENS)
+    models = Models(replace(settings, models=("absent", "good")), recorder)
+    with pytest.raises(ModelNotReady):
+        models.await_all(WAIT_S)
+    tries = len(recorder.failed)
+
+    for name in ("nonsense", "other"):
+        with pytest.raises(ModelNotFound):
+            models.await_model(name, None, WAIT_S)
+    assert len(recorder.failed) == tries
+
+    with pytest.raises(ModelNotReady):
+        models.await_model("absent", None, WAIT_S)
+    assert len(recorder.failed) == tries + 1
+
+
+@pytest.mark.usefixtures("s3_environment")
+def test_what_a_store_says_of_itself_stays_in_the_log(recorder: Recorder) -> None:
+    models = Models(Settings(store_url="s3://bucket-that-is-not-there/prefix"), recorder)
+
+    with pytest.raises(ModelNotReady) as refusal:
+        models.await_all(WAIT_S)
+
+    assert str(refusal.value) == "store: store_unavailable, expected an answer of the store; the log says more"
+    assert "bucket-that-is-not-there" in str(recorder.failed[0][1])

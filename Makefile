@@ -71,7 +71,7 @@ deploy: sam-build ## Deploy the stack into your AWS account; asks for what it ne
 	.venv-sam/bin/sam deploy --guided
 
 lock: .venv/installed ## Choose new versions of all dependencies within the bounds of pyproject.toml
-	.venv/bin/uv pip compile $(LOCK) pyproject.toml --extra export --group dev --group torch-needs \
+	.venv/bin/uv pip compile $(LOCK) pyproject.toml --extra export --extra transformers --group dev --group torch-needs \
 		--override requirements/no-torch.txt --output-file requirements/dev.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) handlers/requirements.in --constraint requirements/dev.txt --output-file handlers/requirements.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) requirements/sam.in --output-file requirements/sam.txt --upgrade

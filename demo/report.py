@@ -5,7 +5,7 @@ from rich.table import Table
 
 from demo.client import Answers
 from demo.steps import MODEL, Workplace
-from export.recipes import mnist_cnn
+from export.recipes.trained import WEIGHTS_FILE
 from export.report import format_size
 from handlers.registry.manifest import Manifest
 
@@ -19,7 +19,7 @@ def print_results(console: Console, place: Workplace, manifest: Manifest, answer
     table = Table(title=f"{MODEL} on {answers.count} held-out digits")
     for column in ("", "accuracy", "size", "prediction"):
         table.add_column(column, no_wrap=True)
-    weights_bytes = (place.training / mnist_cnn.WEIGHTS_FILE).stat().st_size
+    weights_bytes = (place.training / WEIGHTS_FILE).stat().st_size
     pytorch_ms = manifest.provenance.pytorch_latency_ms
     table.add_row("PyTorch fp32", f"{fp32.gate.reference:.2%}", format_size(weights_bytes), f"{pytorch_ms:.3f} ms")
     table.add_row("ONNX fp32", f"{fp32.gate.score:.2%}", _size(manifest, fp32.file), f"{fp32.latency_ms:.3f} ms")

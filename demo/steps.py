@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from export.catalogue import list_models, show_version
-from export.recipes import mnist_cnn
+from export.progress import Progress
+from export.recipes.trained import WEIGHTS_FILE
+from export.recipes.training import train
 from handlers.registry.manifest import Manifest
 from handlers.registry.stores import open_store
 
@@ -47,7 +48,7 @@ class Workplace:
 
 def prepare(place: Workplace, console: Console) -> Manifest:
     """Do what is missing, and return the manifest of the version that is live."""
-    if (place.training / mnist_cnn.WEIGHTS_FILE).exists():
+    if (place.training / WEIGHTS_FILE).exists():
         console.print(f"1. trained already: {place.training}")
     else:
         console.print("1. training the MNIST CNN recipe")
@@ -64,16 +65,9 @@ def prepare(place: Workplace, console: Console) -> Manifest:
 
 def _train(place: Workplace, console: Console) -> None:
     started = time.perf_counter()
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        bar = bars.add_task("training")
-
-        def show(done: int, total: int, loss: float) -> None:
-            bars.update(bar, completed=done, total=total, description=f"training, loss {loss:.3f}")
-
-        result = mnist_cnn.train(place.training, place.data, progress=show)
+    result = train(MODEL, place.training, place.data, progress=Progress())
     duration_s = time.perf_counter() - started
-    console.print(f"   {result.accuracy:.2%} of the held-out images are recognised after {duration_s:.0f} s")
+    console.print(f"   {result.score:.2%} of the held-out images are recognised after {duration_s:.0f} s")
 
 
 def _lambdaserve(console: Console, *arguments: str) -> None:

@@ -1,6 +1,7 @@
 """`lambdaserve build`: a source becomes an artifact whose variants are proven."""
 
 import platform
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import msgspec
 from export.candidates import FP32, Candidate, choose, make_candidate, why_not
 from export.convert import convert
 from export.errors import GateError
+from export.exporters import SINGLE_FILE_BYTES
 from export.goldens import make_goldens
 from export.judge import Judge
 from export.measure import interleaved_medians_ms, peak_memory_bytes
@@ -23,6 +25,7 @@ from export.reference import Reference, to_arrays
 from export.report import REPORT_FILE, Report, Trial, Verdict
 from export.samples import Samples, sort_samples
 from export.source import ModelSource
+from export.sources.tokenizer import TOKENIZER_FILE
 from handlers import __version__
 from handlers.registry.fetch import describe_file
 from handlers.registry.manifest import (
@@ -56,11 +59,13 @@ class BuildOptions:
         variants: Which to try beside fp32.
         max_loss: The largest loss that passes the gate, relative to PyTorch's score.
         threads: Of each session, and of PyTorch while it is timed.
+        single_file_bytes: Weights beyond this go into a file of their own.
     """
 
     variants: Sequence[str]
     max_loss: float
     threads: int
+    single_file_bytes: int = SINGLE_FILE_BYTES
 
 
 def build(source: ModelSource, out: Path, options: BuildOptions, progress: Progress) -> Report:
@@ -89,6 +94,7 @@ class _Build:
 
     def run(self) -> Report:
         with self._progress.step("Asking PyTorch"):
+            self._reference.check_weights()
             samples = sort_samples(self._source, self._reference)
             judge = Judge(samples.held_out, samples.metric, self._options.max_loss)
         with self._progress.step("Converting to ONNX"):
@@ -125,7 +131,14 @@ class _Build:
     def _convert(self, samples: Samples) -> Session:
         checked = samples.held_out.inputs[:_CHECKED_BATCHES]
         path = self._folder / f"{FP32}.onnx"
-        return convert(self._source, self._reference, path, checked, self._options.threads)
+        return convert(
+            self._source,
+            self._reference,
+            path,
+            checked,
+            self._options.threads,
+            single_file_bytes=self._options.single_file_bytes,
+        )
 
     def _latencies(self, fp32: Candidate, others: Sequence[Candidate]) -> dict[str, float]:
         """Time the variants among themselves, then PyTorch beside fp32: it would push their data out of the caches."""
@@ -164,6 +177,7 @@ class _Build:
         return Variant(
             name=candidate.name,
             file=candidate.path.name,
+            data=candidate.data_path.name if candidate.data_path.exists() else None,
             gate=candidate.gate,
             latency_ms=latencies_ms[candidate.name],
             latency_fp32_ms=latencies_ms[FP32],
@@ -174,11 +188,15 @@ class _Build:
     def _write(
         self, judge: Judge, session: Session, goldens: Goldens, variants: Sequence[Variant], report: Report
     ) -> None:
-        rejected = {path.name for path in self._folder.glob("*.onnx")} - {variant.file for variant in variants}
+        packaged = [file for variant in variants for file in variant.files]
+        rejected = {path.name for path in self._folder.glob("*.onnx*")} - set(packaged)
         for name in rejected:
             (self._folder / name).unlink()
         (self._folder / REPORT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-        files = [*(variant.file for variant in variants), goldens.file, REPORT_FILE]
+        tokenizer = [TOKENIZER_FILE] if self._source.tokenizer else []
+        if self._source.tokenizer:
+            shutil.copyfile(self._source.tokenizer, self._folder / TOKENIZER_FILE)
+        files = [*packaged, goldens.file, *tokenizer, REPORT_FILE]
         here = cpu_kind()
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
@@ -193,6 +211,7 @@ class _Build:
                 for kind in get_args(CpuKind)
             },
             goldens=goldens,
+            tokenizer=TOKENIZER_FILE if tokenizer else None,
             files={name: describe_file(self._folder / name) for name in files},
             provenance=Provenance(
                 weights_sha256=self._reference.weights_sha256(),

@@ -35,8 +35,13 @@ class Candidate:
 
     @property
     def size_bytes(self) -> int:
-        """Size of its file."""
-        return self.path.stat().st_size
+        """Size of its files."""
+        return sum(path.stat().st_size for path in (self.path, self.data_path) if path.exists())
+
+    @property
+    def data_path(self) -> Path:
+        """Where its weights are if they are too many for one file."""
+        return self.path.with_name(f"{self.path.name}.data")
 
 
 def make_candidate(  # noqa: PLR0913, PLR0917 - each is something else
@@ -59,6 +64,8 @@ def make_candidate(  # noqa: PLR0913, PLR0917 - each is something else
     if name != FP32:
         try:
             write_variant(name, fp32, path, calibration)
+        except OSError:
+            raise  # no space on disk is no fault of the variant's
         except Exception as error:  # the quantiser raises whatever it trips over
             msg = f"cannot be quantised: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
             raise GateError(msg) from error

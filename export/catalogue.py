@@ -4,7 +4,7 @@ import msgspec
 from rich.table import Table
 
 from export.report import format_size
-from handlers.errors import ModelNotFound, ObjectNotFound, VersionNotFound
+from handlers.errors import CorruptFile, ModelNotFound, ObjectNotFound, VersionNotFound
 from handlers.registry.aliases import read_aliases, resolve_alias
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE, Manifest
@@ -15,11 +15,12 @@ __all__ = ["ListedModel", "list_models", "show_version", "to_models_table", "to_
 
 
 class ListedModel(msgspec.Struct, frozen=True):
-    """A model in a store: its complete versions, oldest first, and what its aliases name."""
+    """A model in a store: its complete versions, oldest first, and what its aliases name, or why that is unknown."""
 
     name: str
     versions: list[str]
     aliases: dict[str, str]
+    problem: str | None = None
 
 
 def list_models(store: Store) -> list[ListedModel]:
@@ -27,12 +28,15 @@ def list_models(store: Store) -> list[ListedModel]:
 
     Raises:
         StoreUnavailable: The store could not be asked.
-        CorruptFile: The aliases of a model are not what was written.
     """
-    return [
-        ListedModel(name, _versions(store, name), read_aliases(store, name)[0].aliases)
-        for name in store.list_folders(models_prefix())
-    ]
+    return [_listed(store, name) for name in store.list_folders(models_prefix())]
+
+
+def _listed(store: Store, name: str) -> ListedModel:
+    try:
+        return ListedModel(name, _versions(store, name), read_aliases(store, name)[0].aliases)
+    except CorruptFile as error:
+        return ListedModel(name, _versions(store, name), {}, str(error))
 
 
 def _versions(store: Store, model: str) -> list[str]:
@@ -75,7 +79,7 @@ def to_models_table(models: list[ListedModel]) -> Table:
     table = Table("model", "versions", "aliases")
     for model in models:
         aliases = ", ".join(f"{alias} -> {version}" for alias, version in sorted(model.aliases.items()))
-        table.add_row(model.name, ", ".join(model.versions), aliases)
+        table.add_row(model.name, ", ".join(model.versions), model.problem or aliases)
     return table
 
 

@@ -1,6 +1,7 @@
 """The command `lambdaserve`. This module and `__main__` are the only ones that print or exit.
 
-Results go to stdout, progress to stderr; exit 0 done, 1 refused, 2 usage. torch is imported by `build` alone.
+Results go to stdout, progress to stderr; exit 0 done, 1 refused, 2 usage, 130 stopped by Ctrl-C with a checkpoint to go
+on from. torch is imported by `build` and `train` alone.
 """
 
 import contextlib
@@ -12,13 +13,16 @@ import click
 import msgspec
 from rich.console import Console
 
-from export.errors import ExportError
+from export.errors import ExportError, TrainingInterrupted
 from export.progress import Progress
+from export.recipes import RECIPES
+from export.recipes.stopping import stop_on_ctrl_c
 from handlers import __version__
 from handlers.errors import LambdaserveError
 
 __all__ = ["main"]
 
+_STOPPED = 130  # what shells report for a process that SIGINT ended
 _STORE_HELP = "Where versions live: file:///folder or s3://bucket/prefix (AWS settings as usual)."
 
 
@@ -41,6 +45,59 @@ def cli() -> None:
     """
 
 
+_RECIPE_LINES = "".join(f"  {name:<18}{line}\n" for name, line in RECIPES.items())
+
+
+@cli.command(epilog=f"\b\nRecipes:\n{_RECIPE_LINES}")
+@click.argument("recipe")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for weights, source and learning curve.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder with the data.  [default: what is shipped or installed]",
+)
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Decides on initial weights and order."
+)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="How often each sample is seen.  [default: as the recipe says]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def train(recipe: str, out: Path, data: Path | None, seed: int, epochs: int | None, as_json: bool) -> None:
+    """Train an example model, and leave behind what `lambdaserve build` takes.
+
+    RECIPE is one of those below, or a file.py with a RECIPE of your own. The folder then holds weights.pt, source.py,
+    learning-curve.csv and learning-curve.svg. Ctrl-C leaves a checkpoint and exits 130; the same command goes on from
+    there, and ends in the same weights.
+    """
+    if recipe not in RECIPES and not recipe.endswith(".py"):
+        msg = f"{recipe!r}: expected one of {', '.join(RECIPES)}, or a file.py with a RECIPE"
+        raise click.BadParameter(msg, param_hint="RECIPE")
+    with _refusals(), stop_on_ctrl_c() as stop:
+        try:
+            from export.recipes.training import train as run
+        except ModuleNotFoundError as error:
+            msg = f"train: no module {error.name!r}, expected torch; `make setup` installs it"
+            raise ExportError(msg) from error
+        try:
+            with contextlib.redirect_stdout(sys.stderr):  # what libraries print is no result
+                result = run(recipe, out, data, seed=seed, epochs=epochs, progress=Progress(), stop=stop)
+        except (TrainingInterrupted, KeyboardInterrupt) as error:
+            what = str(error) or f"training {recipe}: stopped at once, what was done since the last checkpoint is lost"
+            click.echo(f"lambdaserve: {what}; the same command goes on", err=True)
+            sys.exit(_STOPPED)
+        if as_json:
+            _print_json(msgspec.to_builtins(result, enc_hook=str))
+        else:
+            click.echo(f"{result.model}: {result.metric} {result.score:.4g} on {result.samples} held-out samples")
+            click.echo(f"Next: lambdaserve build {result.source}:source --out {out / 'artifact'}")
+
+
 @cli.command()
 @click.argument("source")
 @click.option(
@@ -60,12 +117,42 @@ def cli() -> None:
     "--variants", default="auto", show_default=True, help="auto, or a comma-separated list; fp32 is always built."
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads of a run while it is timed.  [default: one per core]")
+@click.option("--name", help="Name of the model.  [default: made of the folder's or file's]")
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path),
+    help="For a model folder: texts, one a line; one half calibrates, the other judges.",
+)
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="NAME=DATATYPE[AXES]",
+    help="For TorchScript: an example input such as image=FP32[batch,3,224,224], where a word is an axis that varies; "
+    "once for each input, in their order.",
+)
+@click.option("--output", "outputs", multiple=True, metavar="NAME", help="For a file: name of an output, in order.")
+@click.option("--allow-pickle", is_flag=True, help="Unpickle the file, which runs whatever code is in it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def build(source: str, out: Path, max_loss: float, variants: str, threads: int | None, as_json: bool) -> None:
+def build(
+    source: str,
+    out: Path,
+    max_loss: float,
+    variants: str,
+    threads: int | None,
+    name: str | None,
+    texts: Path | None,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    allow_pickle: bool,
+    as_json: bool,
+) -> None:
     """Convert SOURCE to ONNX, quantise it, and package the variants that pass the gate.
 
-    SOURCE is file.py:function or package.module:function. The function takes nothing and returns an export.ModelSource:
-    the trained module, example inputs, and, for int8 that is worth having, calibration and evaluation data.
+    SOURCE is file.py:function or package.module:function, where the function takes nothing and returns an
+    export.ModelSource: the trained module, example inputs, and, for int8 that is worth having, calibration and
+    evaluation data. Or it is a Hugging Face model folder (give --texts too), a .pt2 file of torch.export.save, or a
+    TorchScript file (give --input too). docs/sources.md says more.
 
     Each variant is measured against PyTorch: its score on the evaluation data, its size, its time. The smallest one
     that loses no more than --max-loss and is not slower than fp32 is chosen; if none is, fp32 is.
@@ -76,6 +163,7 @@ def build(source: str, out: Path, max_loss: float, variants: str, threads: int |
             from export.build import build as run
             from export.quantize import VARIANTS
             from export.source import load_source
+            from export.sources import SourceOptions
         except ModuleNotFoundError as error:
             msg = f"build: no module {error.name!r}, expected torch and onnx; `make setup` installs them"
             raise ExportError(msg) from error
@@ -87,7 +175,7 @@ def build(source: str, out: Path, max_loss: float, variants: str, threads: int |
         progress = Progress()
         with contextlib.redirect_stdout(sys.stderr):  # what the user's code prints is no result
             with progress.step("Importing the source"):
-                loaded = load_source(source)
+                loaded = load_source(source, SourceOptions(name, texts, inputs, outputs, allow_pickle))
             report = run(loaded, out, options, progress)
         if as_json:
             _print_json(report)

@@ -1,18 +1,16 @@
 """PyTorch -> fp32 ONNX, with the proof that both answer alike."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from export.errors import ConversionError, users_line
+from export.errors import ConversionError, DataError
+from export.exporters import SINGLE_FILE_BYTES, is_script, write_by_script, write_by_tracing
 from export.reference import Reference, to_arrays
 from export.source import ModelSource
+from export.variations import vary
 from handlers.errors import LambdaserveError
 from handlers.runtime.session import Session
 from handlers.tasks.arrays import Arrays
@@ -20,83 +18,95 @@ from handlers.tasks.arrays import Arrays
 __all__ = ["convert"]
 
 PARITY_TOLERANCE = 1e-4  # absolute and relative: fp32 kernels sum in different orders
-_BATCHES = (1, 2, 5)
+_HALF_TOLERANCE = 1e-2  # where the module computes with 16 bits: ten of them, or seven, are digits
+
+Writer = Callable[[ModelSource, Path, int], None]
 
 
-def convert(source: ModelSource, reference: Reference, path: Path, samples: Sequence[Arrays], threads: int) -> Session:
+def convert(  # noqa: PLR0913 - the last by name only
+    source: ModelSource,
+    reference: Reference,
+    path: Path,
+    samples: Sequence[Arrays],
+    threads: int,
+    *,
+    single_file_bytes: int = SINGLE_FILE_BYTES,
+) -> Session:
     """Write the source's module to `path` as fp32 ONNX and return it, open.
 
-    The module is traced by `torch.export` (the dynamo exporter). Its answers are compared with PyTorch's on `samples`
-    and on the example inputs with noise, for several lengths of every dynamic axis.
+    The module is traced by `torch.export` (the dynamo exporter); where that cannot trace it or fixes an axis that is
+    to vary, by TorchScript. The file's answers are compared with PyTorch's on `samples` and on the example inputs with
+    noise, for several lengths of every dynamic axis. Weights of more than `single_file_bytes` go to `{path}.data`.
 
     Raises:
         ConversionError: It cannot be exported or opened, or it answers differently.
+        DataError: The module refuses its own example.
+        OSError: `path` cannot be written.
     """
     example = to_arrays(source)
     reference.run(example)
-    _export(source, path)
+    compared = [*_answered(source, reference, example), *((inputs, reference.run(inputs)) for inputs in samples)]
+    ways: list[Writer] = [write_by_script] if is_script(source) else [write_by_tracing, write_by_script]
+    first: ConversionError | None = None
+    for write in ways:
+        try:
+            return _converted(write, source, path, compared, threads, single_file_bytes)
+        except ConversionError as error:
+            first = first or error
+            if not _may_fare_better(error):
+                break
+            for file in path.parent.glob(f"{path.name}*"):
+                file.unlink()
+    assert first is not None  # noqa: S101 - every way has failed
+    raise first
+
+
+def _converted(  # noqa: PLR0913, PLR0917 - private, one call site
+    write: Writer,
+    source: ModelSource,
+    path: Path,
+    compared: Sequence[tuple[Arrays, Arrays]],
+    threads: int,
+    single_file_bytes: int,
+) -> Session:
+    write(source, path, single_file_bytes)
     try:
         session = Session(path, threads=threads)
     except LambdaserveError as error:
         msg = f"model {source.name}: exported, and {error}"
-        raise ConversionError(msg) from error
-    _check_names(source, session)
-    for inputs in [*_varied(example, source.dynamic_axes), *samples]:
-        _check_parity(reference, session, inputs)
+        raise _Retry(msg) from error
+    _check_signature(source, session)
+    for inputs, expected in compared:
+        _check_parity(session, inputs, expected, _tolerance(source))
     return session
 
 
-def _export(source: ModelSource, path: Path) -> None:
-    axes = source.dynamic_axes
-    dims = {name: torch.export.Dim(name) for name in sorted({n for by_axis in axes.values() for n in by_axis.values()})}
-    shapes = tuple({axis: dims[name] for axis, name in axes[tensor].items()} for tensor in source.inputs)
-    examples = tuple(_at_least_two(value, axes[name]) for name, value in source.inputs.items())
-    try:
-        with _quiet(), torch.inference_mode():
-            program = torch.onnx.export(
-                source.module.eval(),
-                examples,
-                input_names=list(source.inputs),
-                output_names=list(source.outputs),
-                dynamic_shapes=shapes,
-                dynamo=True,
-                verbose=False,
-            )
-            assert program is not None  # noqa: S101 - with dynamo=True and no file named, it is returned
-            program.save(path)
-    except Exception as error:  # torch.export raises whatever the traced code raises
-        msg = f"model {source.name}: cannot be exported: {_reason(error)}; {_next_step(error)}"
-        raise ConversionError(msg) from error
+class _Retry(ConversionError):
+    """The other exporter may fare better: what went wrong is the exporter's, not the answers'."""
 
 
-def _at_least_two(value: torch.Tensor, axes: dict[int, str]) -> torch.Tensor:
-    """Repeat an example along dynamic axes of length 1: the tracer takes a 1 for a constant."""
-    repeats = [2 if axis in axes and length == 1 else 1 for axis, length in enumerate(value.shape)]
-    return value.repeat(repeats) if repeats else value
+def _may_fare_better(error: ConversionError) -> bool:
+    """Whether TorchScript may be tried. Not where forward() branches on values: a trace would keep one branch."""
+    exported = error.__cause__ is None or isinstance(error.__cause__, LambdaserveError)
+    return isinstance(error, _Retry) or (not exported and "branches on the values" not in str(error))
 
 
-def _reason(error: Exception) -> str:
-    """Return the innermost cause in one line; the exporter wraps it in pages of advice."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    # a first line that ends in a colon says nothing without the second
-    said = " ".join(lines[:2] if lines and lines[0].endswith(":") else lines[:1])
-    return f"{type(cause).__name__}: {said or repr(cause)}{users_line(cause)}"
+def _answered(source: ModelSource, reference: Reference, example: Arrays) -> list[tuple[Arrays, Arrays]]:
+    """Return variations of the example with PyTorch's answers; lengths that PyTorch itself refuses prove nothing."""
+    answered = []
+    refusal: DataError | None = None
+    for inputs in vary(example, source.dynamic_axes):
+        try:
+            answered.append((inputs, reference.run(inputs)))
+        except DataError as error:
+            refusal = error
+    if not answered and refusal is not None:
+        msg = f"model {source.name}: no other lengths of its variable axes are taken: {refusal}"
+        raise ConversionError(msg) from refusal
+    return answered
 
 
-def _next_step(error: Exception) -> str:
-    text = str(error)
-    # this first: torch's advice on it speaks of dynamic shapes too
-    if "data-dependent" in text or "GuardOnDataDependent" in text:
-        return "forward() branches on the values of a tensor: replace the branch by torch.where or torch.cond"
-    if any(sign in text.lower() for sign in ("dynamic", "constraint", "specializ", "is inconsistent")):
-        return "check ModelSource.dynamic: an axis named there may be fixed by the module's code"
-    return "make the line that it names traceable by torch.export, or leave it out of forward()"
-
-
-def _check_names(source: ModelSource, session: Session) -> None:
+def _check_signature(source: ModelSource, session: Session) -> None:
     for found, expected, what in (
         ([spec.name for spec in session.inputs], list(source.inputs), "inputs"),
         ([spec.name for spec in session.outputs], list(source.outputs), "outputs"),
@@ -105,59 +115,37 @@ def _check_names(source: ModelSource, session: Session) -> None:
             msg = (
                 f"model {source.name}: exported with {what} {found}, expected {expected}; does forward() use them all?"
             )
-            raise ConversionError(msg)
+            raise _Retry(msg)
+    for spec in session.inputs:
+        fixed = [axis for axis in source.dynamic_axes[spec.name] if spec.shape[axis] != -1]
+        if fixed:
+            msg = (
+                f"model {source.name}: exported with input {spec.name!r} of shape {list(spec.shape)}, expected axes "
+                f"{fixed} to vary; check ModelSource.dynamic: an axis named there may be fixed by the module's code"
+            )
+            raise _Retry(msg)
 
 
-def _varied(example: Arrays, axes: dict[str, dict[int, str]]) -> Iterator[Arrays]:
-    """Yield the example with noise, for several lengths of the dynamic axes: 1, 2, 5 of the first, more of the rest."""
-    random = np.random.default_rng(0)
-    for batch in _BATCHES:
-        yield {name: _noisy(_resized(value, axes[name], batch), random) for name, value in example.items()}
+def _tolerance(source: ModelSource) -> float:
+    values = [*source.inputs.values(), *source.module.parameters(), *source.module.buffers()]
+    halves = any(value.dtype in {torch.float16, torch.bfloat16} for value in values)
+    return _HALF_TOLERANCE if halves else PARITY_TOLERANCE
 
 
-def _resized(value: np.ndarray, axes: dict[int, str], batch: int) -> np.ndarray:
-    for axis in axes:
-        length = batch if axis == 0 else value.shape[axis] + batch - 1
-        value = np.take(value, np.arange(length) % value.shape[axis], axis=axis)
-    return value
-
-
-def _noisy(value: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Add noise to numbers; what counts or indexes is left alone, since no other value need be legal."""
-    if value.dtype.kind != "f":
-        return value
-    noise: np.ndarray = random.standard_normal(value.size).astype(value.dtype).reshape(value.shape)
-    return np.asarray(value + noise)  # numpy adds arrays without axes to something that is no array
-
-
-def _check_parity(reference: Reference, session: Session, inputs: Arrays) -> None:
-    expected = reference.run(inputs)
+def _check_parity(session: Session, inputs: Arrays, expected: Arrays, tolerance: float) -> None:
+    shapes = {name: list(value.shape) for name, value in inputs.items()}
     try:
         found = session.run(inputs)
     except LambdaserveError as error:
-        shapes = {name: list(value.shape) for name, value in inputs.items()}
         msg = f"ONNX: {error} (shapes {shapes}), expected an answer as from PyTorch; check ModelSource.dynamic"
-        raise ConversionError(msg) from error
+        raise _Retry(msg) from error
     for name, right in expected.items():
         if found[name].shape != right.shape:
             msg = f"output {name!r}: shape {list(found[name].shape)}, expected {list(right.shape)} as from PyTorch"
-            raise ConversionError(msg)
-        if not np.allclose(found[name], right, PARITY_TOLERANCE, PARITY_TOLERANCE, equal_nan=True):
+            msg += f" (inputs of shapes {shapes})"
+            raise _Retry(msg)
+        if not np.allclose(found[name], right, tolerance, tolerance, equal_nan=True):
             worst = np.nanmax(np.abs(found[name].astype(np.float64) - right.astype(np.float64)))
-            msg = f"output {name!r}: differs from PyTorch by {worst:.3g}, expected at most {PARITY_TOLERANCE}; "
+            msg = f"output {name!r}: differs from PyTorch by {worst:.3g}, expected at most {tolerance}; "
             msg += "what forward() returns must depend on nothing but its inputs and its weights"
             raise ConversionError(msg)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's warnings, graphs and stack traces off the terminal: they speak of its own workings."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # torch gives each of its many loggers a level and a handler of its own
-    try:
-        # it prints the graph of a model that it refuses
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

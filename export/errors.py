@@ -5,7 +5,8 @@ ExportError
 ├── DataError         data or weights that a source brings are missing, broken or do not fit the model
 ├── ConversionError   the model cannot be turned into ONNX, or the ONNX does not answer as PyTorch does
 ├── GateError         a measurement that decides on a variant could not be taken
-└── OutputError       the artifact folder cannot be written, or is not what it should be
+├── OutputError       a folder of results cannot be written, or is not what it should be
+└── TrainingInterrupted  a training was stopped as the user wished; it goes on from its checkpoint
 
 Messages read `<subject>: <found>, <expected>[; <next step>]`.
 """
@@ -20,6 +21,8 @@ _INSTALLED = tuple(
     for path in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     if path
 )
+
+_OURS = (Path(__file__).parent, Path(__file__).parent / "sources")  # not the recipes: they are users' code like any
 
 
 class ExportError(Exception):
@@ -46,6 +49,15 @@ class OutputError(ExportError):
     """The artifact folder cannot be written, or is not what it should be."""
 
 
+class TrainingInterrupted(ExportError):
+    """A training was stopped as the user wished; it goes on from its checkpoint."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return what an error says, its lines joined: torch lists the weights that do not fit on lines of their own."""
+    return " ".join(str(error).split())
+
+
 def users_line(error: BaseException) -> str:
     """Return " (file, line n)" for the last line of the user's own code that led to `error`, "" if there is none.
 
@@ -53,6 +65,6 @@ def users_line(error: BaseException) -> str:
     """
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         installed = frame.filename.startswith(("<", *_INSTALLED))
-        if not installed and Path(frame.filename).parent != Path(__file__).parent:
+        if not installed and Path(frame.filename).parent not in _OURS:
             return f" ({frame.filename}, line {frame.lineno})"
     return ""

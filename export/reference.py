@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+from torch.utils import _pytree
 
-from export.errors import ConversionError, DataError, users_line
+from export.errors import ConversionError, DataError, in_one_line, users_line
 from export.source import ModelSource
 from handlers.tasks.arrays import Arrays
 
@@ -20,6 +21,23 @@ class Reference:
         self._module = source.module.eval()
         self._inputs = list(source.inputs)
         self._outputs = source.outputs
+
+    def check_weights(self) -> None:
+        """Check that every weight is a number: whatever is computed with one that is not, is none either.
+
+        Raises:
+            DataError: A parameter or buffer holds NaN.
+        """
+        for name, value in [*self._module.named_parameters(), *self._module.named_buffers()]:
+            if not (value.is_floating_point() or value.is_complex()):
+                continue
+            count = int(torch.isnan(value).sum())
+            if count:
+                msg = (
+                    f"weights: {name} holds {count} NaN in {value.numel()} values, expected numbers alone; "
+                    "take a checkpoint from before training diverged"
+                )
+                raise DataError(msg)
 
     def run(self, inputs: Arrays) -> Arrays:
         """Return the module's outputs by name.
@@ -40,8 +58,8 @@ class Reference:
         except Exception as error:  # the user's module may raise anything
             shapes = {name: list(inputs[name].shape) for name in self._inputs}
             msg = (
-                f"module: {type(error).__name__} on inputs of shapes {shapes}: {error}{users_line(error)}; "
-                "check names, order and shapes"
+                f"module: {type(error).__name__} on inputs of shapes {shapes}: {in_one_line(error)}"
+                f"{users_line(error)}; check names, order and shapes"
             )
             raise DataError(msg) from error
         return self._named(result)
@@ -66,16 +84,11 @@ class Reference:
         return digest.hexdigest()
 
     def _named(self, result: object) -> Arrays:
-        values: Sequence[object]
-        if isinstance(result, torch.Tensor):
-            values = [result]
-        elif isinstance(result, dict):
-            values = list(result.values())
-        elif isinstance(result, (tuple, list)):
-            values = result
-        else:
+        if not isinstance(result, (torch.Tensor, dict, tuple, list)):
             msg = f"module: returns {type(result).__name__}, expected a tensor, or a tuple, list or dict of tensors"
             raise ConversionError(msg)
+        # nested ones too: nn.LSTM returns (output, (h, c)), and the exporters flatten it alike
+        values: Sequence[object] = _pytree.tree_leaves(dict(result) if isinstance(result, dict) else result)
         if len(values) != len(self._outputs) or not all(isinstance(value, torch.Tensor) for value in values):
             kinds = [type(value).__name__ for value in values]
             msg = f"module: returns {kinds}, expected tensors for the outputs {self._outputs}"

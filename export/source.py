@@ -1,24 +1,21 @@
 """What a user hands to the export step, and how it is found from the word on the command line."""
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from export.errors import ExportError, SourceError, users_line
+from export.errors import SourceError
 from handlers.errors import InvalidName
 from handlers.registry.names import check_model_name
 from handlers.tasks.arrays import Arrays
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     import numpy as np
+
+    from export.sources import SourceOptions
 
 __all__ = ["Batch", "Evaluation", "MetricFunction", "ModelSource", "load_source"]
 
@@ -64,6 +61,7 @@ class ModelSource:
             `evaluation`; None: no variant that needs calibration is tried.
         evaluation: None: variants are judged by their agreement with fp32.
         task: What stands between a user's input and the tensors; None: tensors.
+        tokenizer: A `tokenizer.json` that travels with the model; None: there is none.
     """
 
     name: str
@@ -74,6 +72,7 @@ class ModelSource:
     calibration: Iterable[Arrays] | None = None
     evaluation: Evaluation | None = None
     task: None = None
+    tokenizer: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no later step could make sense of."""
@@ -103,6 +102,10 @@ class ModelSource:
         _check_unique([*self.outputs], "outputs")
         _check_unique([*self.inputs, *self.outputs], "inputs and outputs")
         _check_dynamic(self.dynamic or {}, self.inputs)
+        _check_lengths(self.dynamic_axes, self.inputs)
+        if self.tokenizer is not None and not Path(self.tokenizer).is_file():
+            msg = f"ModelSource.tokenizer: no file {self.tokenizer}, expected a tokenizer.json"
+            raise SourceError(msg)
 
     @property
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
@@ -112,64 +115,16 @@ class ModelSource:
         return {name: dict(self.dynamic.get(name, {})) for name in self.inputs}
 
 
-def load_source(word: str) -> ModelSource:
-    """Return the source that `file.py:function` or `package.module:function` names.
-
-    The function is called without arguments. The folder of a file, and the working directory for a module, are put on
-    the import path first, so that the file can import what lies beside it.
+def load_source(word: str, options: "SourceOptions | None" = None) -> ModelSource:
+    """Return the source that a word names: see `export.sources.load` for the kinds, and `options` for what they take.
 
     Raises:
-        SourceError: There is no such file, module or function; or it raises; or it returns something else.
+        SourceError: There is no such source, or it cannot be used.
+        DataError: Its weights or its data are broken or do not fit it.
     """
-    place, separator, function_name = word.rpartition(":")
-    if not separator or not place or not function_name.isidentifier():
-        msg = f"source: {word!r}, expected file.py:function or package.module:function"
-        raise SourceError(msg)
-    module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        found = sorted(name for name, value in vars(module).items() if callable(value) and not name.startswith("_"))
-        msg = f"source {word}: {place} has no function {function_name!r}, expected one of {', '.join(found) or 'none'}"
-        raise SourceError(msg)
-    source = _call(function, word)
-    if not isinstance(source, ModelSource):
-        msg = f"source {word}: returned {type(source).__name__}, expected an export.ModelSource"
-        raise SourceError(msg)
-    return source
+    from export import sources  # here: every kind of source imports this module
 
-
-def _import_file(path: Path) -> "ModuleType":
-    if not path.is_file():
-        msg = f"source: no file {path}, expected a Python file"
-        raise SourceError(msg)
-    sys.path.insert(0, str(path.parent.resolve()))
-    spec = importlib.util.spec_from_file_location(f"lambdaserve_source_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        msg = f"source: {path} cannot be imported, expected a Python file"
-        raise SourceError(msg)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # as importlib does: dataclasses and pickle look their module up there
-    _call(lambda: spec.loader.exec_module(module), str(path))  # type: ignore[union-attr]
-    return module
-
-
-def _import_module(name: str) -> "ModuleType":
-    sys.path.insert(0, str(Path.cwd()))
-    module: ModuleType = _call(lambda: importlib.import_module(name), name)
-    return module
-
-
-def _call(function: Callable[[], Any], subject: str) -> Any:  # noqa: ANN401 - whatever the user's code returns
-    try:
-        return function()
-    except ExportError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's code may raise anything, and a script may end itself
-        msg = (
-            f"source {subject}: {type(error).__name__}: {error}{users_line(error)}; "
-            "run it alone with python to see the whole trace"
-        )
-        raise SourceError(msg) from error
+    return sources.load(word, options or sources.SourceOptions())
 
 
 def _check_unique(names: list[str], what: str) -> None:
@@ -194,3 +149,18 @@ def _check_dynamic(dynamic: Mapping[str, Mapping[int, str]], inputs: Mapping[str
                 'for each, such as {0: "batch"}'
             )
             raise SourceError(msg)
+
+
+def _check_lengths(axes: Mapping[str, Mapping[int, str]], inputs: Mapping[str, torch.Tensor]) -> None:
+    """Axes of one name are one axis: they are of one length in the example, and change together."""
+    first: dict[str, tuple[str, int]] = {}
+    for name, by_axis in axes.items():
+        for axis, word in by_axis.items():
+            length = inputs[name].shape[axis]
+            other, expected = first.setdefault(word, (name, length))
+            if length != expected:
+                msg = (
+                    f"ModelSource.dynamic: axis {word!r} is {length} long in {name!r} and {expected} in {other!r}, "
+                    "expected one length; name the variable axes of every input in `dynamic`"
+                )
+                raise SourceError(msg)

@@ -19,6 +19,8 @@ import torch
 
 from export.cli import cli
 from export.source import load_source
+from handlers.registry.aliases import Aliases
+from handlers.registry.sealed import seal
 from tests.export.command import command, environment, lambdaserve
 
 SOURCE = """
@@ -203,9 +205,26 @@ def test_store_url_that_is_none_exits_1(arguments: tuple[str, ...], project: Pro
     assert "Traceback" not in done.stderr
 
 
+def test_a_model_whose_aliases_are_damaged_is_listed_with_the_problem(tmp_path: Path) -> None:
+    for name in ("bad", "good"):
+        folder = tmp_path / "models" / name
+        folder.mkdir(parents=True)
+        (folder / "aliases.json").write_text("{}")
+    (tmp_path / "models" / "good" / "aliases.json").write_bytes(
+        seal(Aliases(schema_version=1, model="good", aliases={"live": "1"}, history=()))
+    )
+    done = lambdaserve("models", "list", "--store", tmp_path.as_uri(), "--json")
+    bad, good = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert "models/bad/aliases.json" in bad["problem"]
+    assert (good["aliases"], good["problem"]) == ({"live": "1"}, None)
+
+
 def test_models_are_listed_with_versions_and_aliases(project: Project) -> None:
     done = lambdaserve("models", "list", "--store", project.store, "--json")
-    assert json.loads(done.stdout) == [{"name": "tiny", "versions": ["1", "2"], "aliases": {"live": "1"}}]
+    assert json.loads(done.stdout) == [
+        {"name": "tiny", "versions": ["1", "2"], "aliases": {"live": "1"}, "problem": None}
+    ]
     table = lambdaserve("models", "list", "--store", project.store)
     assert "live -> 1" in table.stdout
     assert table.stderr == ""

@@ -19,7 +19,7 @@ import torch
 
 from export.progress import Progress
 from export.publish import publish
-from export.recipes import mnist_cnn
+from export.source import load_source
 from handlers.registry.stores import open_store
 from tests.demo import Demo
 from tests.interpreters import ROOT, find_python
@@ -84,7 +84,7 @@ def test_the_prediction_is_pytorchs(start: Start, store_with_model: str, demo: D
     infer = event("infer.json")
     sent = json.loads(base64.b64decode(infer["body"]))["inputs"][0]
     image = np.array(sent["data"], np.float32).reshape(sent["shape"])
-    network = mnist_cnn.load_weights(demo.folder / "mnist-cnn" / "weights.pt")
+    network = load_source(f"{demo.folder / 'mnist-cnn' / 'source.py'}:source").module
     with torch.inference_mode():
         expected = network(torch.from_numpy(image)).numpy()
 

@@ -40,9 +40,11 @@ def quantize_statically(fp32: Path, target: Path, calibration: Sequence[Arrays])
 
 
 def _pre_processed(fp32: Path, folder: Path) -> Path:
-    """Infer shapes and fold constants first, as the quantiser's documentation asks."""
+    """Fold constants and infer shapes first, as the quantiser's documentation asks."""
     prepared = folder / "prepared.onnx"
-    quant_pre_process(fp32, prepared)
+    # symbolic inference gives up on transformers, and then litters the working directory; the exporter has written the
+    # shapes of most values, and the quantiser needs no others
+    quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
     return prepared
 
 

@@ -5,9 +5,7 @@ digits", http://yann.lecun.com/exdb/mnist/. All integers are big-endian: a magic
 data, 0x08 for unsigned bytes, and the number of axes), then one uint32 per axis, then the data in C order.
 """
 
-import gzip
 import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from export.errors import DataError
+from export.recipes.files import find_file, read_bytes
+from export.recipes.recipe import Dataset, Split
 
-__all__ = ["MnistData", "input_batches", "load_mnist", "scale_images"]
+__all__ = ["MnistData", "load_digits", "load_mnist", "scale_images"]
 
 Bytes = npt.NDArray[np.uint8]
 
-SHIPPED = Path(__file__).parent / "data"
 SIDE = 28
 CLASSES = 10
 
-_GZIP_MAGIC = b"\x1f\x8b"  # no IDX file begins like this: its first two bytes are zero
 _IMAGES_MAGIC = 0x00000803
 _LABELS_MAGIC = 0x00000801
 
@@ -63,9 +61,8 @@ def load_mnist(directory: Path | None = None) -> MnistData:
         DataError: A file is missing, cannot be read, is cut off or is no IDX file of the expected shape; images and
             labels differ in number; a label is no digit.
     """
-    folder = SHIPPED if directory is None else directory
-    train_images, train_labels = _read_part(folder, "train")
-    test_images, test_labels = _read_part(folder, "t10k")
+    train_images, train_labels = _read_part(directory, "train")
+    test_images, test_labels = _read_part(directory, "t10k")
     return MnistData(train_images, train_labels, test_images, test_labels)
 
 
@@ -74,25 +71,24 @@ def scale_images(images: Bytes) -> npt.NDArray[np.float32]:
     return (images.astype(np.float32) / np.float32(255)).reshape(-1, 1, SIDE, SIDE)
 
 
-def input_batches(images: Bytes, labels: Bytes, size: int) -> list[tuple[dict[str, np.ndarray], np.ndarray]]:
-    """Cut scaled images and their labels into batches of at most `size`, in the order given.
+def load_digits(directory: Path | None = None) -> Dataset:
+    """Read MNIST as a network takes it: input `image` float32 [n, 1, 28, 28] in [0, 1], targets int64 [n].
 
-    Args:
-        images: uint8 [n, 28, 28].
-        labels: uint8 [n].
-        size: Images per batch; the last batch may be smaller.
-
-    Returns:
-        Pairs of {"image": float32 [batch, 1, 28, 28] in [0, 1]} and labels int64 [batch].
+    Raises:
+        DataError: As `load_mnist`.
     """
-    starts = range(0, len(images), size)
-    scaled, targets = scale_images(images), labels.astype(np.int64)
-    return [({"image": scaled[start : start + size]}, targets[start : start + size]) for start in starts]
+    mnist = load_mnist(directory)
+    return Dataset(
+        Split({"image": scale_images(mnist.train_images)}, mnist.train_labels.astype(np.int64)),
+        Split({"image": scale_images(mnist.test_images)}, mnist.test_labels.astype(np.int64)),
+    )
 
 
-def _read_part(folder: Path, part: str) -> tuple[Bytes, Bytes]:
-    images_path = _find(folder, part, "images", "idx3")
-    labels_path = _find(folder, part, "labels", "idx1")
+def _read_part(directory: Path | None, part: str) -> tuple[Bytes, Bytes]:
+    images_path, labels_path = (
+        find_file(directory, [f"{part}-{kind}{mark}ubyte" for mark in marks], "the four files of MNIST")
+        for kind, marks in (("images", ("-idx3-", ".idx3-")), ("labels", ("-idx1-", ".idx1-")))
+    )
     images = _read_idx(images_path, _IMAGES_MAGIC)
     labels = _read_idx(labels_path, _LABELS_MAGIC)
     if images.shape[1:] != (SIDE, SIDE):
@@ -111,22 +107,9 @@ def _read_part(folder: Path, part: str) -> tuple[Bytes, Bytes]:
     return images, labels
 
 
-def _find(folder: Path, part: str, kind: str, axes: str) -> Path:
-    names = [f"{part}-{kind}{mark}{axes}-ubyte{ending}" for mark in "-." for ending in ("", ".gz")]
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    found = "file is not there" if folder.is_dir() else "folder is not there"
-    msg = (
-        f"{folder / names[0]}: {found}, expected one of {', '.join(names)}; give a folder with the four files of "
-        f"MNIST, or none for the subset that is shipped"
-    )
-    raise DataError(msg)
-
-
 def _read_idx(path: Path, magic: int) -> Bytes:
     """Read an IDX file of unsigned bytes whose magic number is known."""
-    content = _read_bytes(path)
+    content = read_bytes(path)
     axes = magic & 0xFF
     header_bytes = 4 * (1 + axes)
     if len(content) < header_bytes:
@@ -146,15 +129,3 @@ def _read_idx(path: Path, magic: int) -> Bytes:
         )
         raise DataError(msg)
     return np.frombuffer(content, dtype=np.uint8, offset=header_bytes).reshape(shape)
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        msg = f"{path}: broken gzip ({error}), expected a whole one; get the file again"
-        raise DataError(msg) from error
-    except OSError as error:
-        msg = f"{path}: {error.strerror or error}, expected a file that can be read"
-        raise DataError(msg) from error

@@ -75,7 +75,7 @@ def _open_first_right_variant(  # noqa: PLR0913, PLR0917 - private, one call sit
 
     candidates = manifest.variants_for(cpu_kind())
     with clock.phase("fetch"):
-        fetch_files(store, manifest, [manifest.goldens.file, candidates[0].file], folder)
+        fetch_files(store, manifest, [manifest.goldens.file, *candidates[0].files], folder)
     with clock.phase("runtime_import"):
         # not before: while numpy and onnxruntime are imported, which takes longer than most fetches, others may fetch
         from handlers.runtime.goldens import check_goldens, read_goldens
@@ -85,7 +85,7 @@ def _open_first_right_variant(  # noqa: PLR0913, PLR0917 - private, one call sit
         path = folder / variant.file
         if not path.exists():
             with clock.phase("fetch"):
-                fetch_files(store, manifest, [variant.file], folder)
+                fetch_files(store, manifest, variant.files, folder)
         try:
             with clock.phase("session"):
                 session = Session(path, threads=threads)
@@ -97,7 +97,8 @@ def _open_first_right_variant(  # noqa: PLR0913, PLR0917 - private, one call sit
         else:
             return variant, session
         finally:
-            path.unlink()
+            for file in variant.files:
+                (folder / file).unlink()
     msg = (
         f"model {manifest.model!r} version {manifest.version}: none of the variants "
         f"{', '.join(variant.name for variant in candidates)} answers its goldens on this machine, expected at least "

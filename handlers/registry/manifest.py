@@ -80,9 +80,10 @@ class Gate(_Part, frozen=True):
     held_out: bool
 
 
-class Variant(_Part, frozen=True):
+class Variant(_Part, frozen=True, kw_only=True):
     """One encoding of the version.
 
+    `data` holds the weights of `file` where they are too many for it; both lie in one folder when it is opened.
     `latency_ms` and `latency_fp32_ms` are medians of interleaved runs on the example inputs where it was built;
     `peak_memory_bytes` is what opening and one run added to a process; `golden_tolerance` is, by output, the largest
     absolute difference from the goldens that is still a right answer of this variant.
@@ -90,11 +91,17 @@ class Variant(_Part, frozen=True):
 
     name: str
     file: FileName
+    data: FileName | None = None
     gate: Gate
     latency_ms: float
     latency_fp32_ms: float
     peak_memory_bytes: int
     golden_tolerance: dict[str, float]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that is needed to open it."""
+        return (self.file,) if self.data is None else (self.file, self.data)
 
 
 class Choice(_Part, frozen=True):
@@ -131,10 +138,11 @@ class Provenance(_Part, frozen=True):
     pytorch_latency_ms: float
 
 
-class Manifest(_Part, frozen=True):
+class Manifest(_Part, frozen=True, kw_only=True):
     """All of a version. `version` is None until publishing gives it a number.
 
-    `variants` are listed best first and end with fp32: where one cannot be used, the next is tried.
+    `variants` are listed best first and end with fp32: where one cannot be used, the next is tried. `tokenizer` is the
+    file that makes ids of text, None where the model takes none.
     """
 
     schema_version: int
@@ -146,6 +154,7 @@ class Manifest(_Part, frozen=True):
     variants: Annotated[tuple[Variant, ...], Meta(min_length=1)]
     chosen: dict[CpuKind, Choice]
     goldens: Goldens
+    tokenizer: FileName | None = None
     files: dict[FileName, FileEntry]
     provenance: Provenance
 
@@ -190,6 +199,11 @@ def decode_manifest(data: bytes, subject: str) -> Manifest:
     return manifest
 
 
+def _named_files(manifest: Manifest) -> list[str]:
+    variants = [file for variant in manifest.variants for file in variant.files]
+    return [*variants, manifest.goldens.file, *([manifest.tokenizer] if manifest.tokenizer else [])]
+
+
 def _check_consistency(manifest: Manifest, subject: str) -> None:
     try:
         check_model_name(manifest.model)
@@ -209,7 +223,7 @@ def _check_consistency(manifest: Manifest, subject: str) -> None:
     ]
     problems += [
         (file not in manifest.files, f"no entry for file {file!r}, expected one in `files`")
-        for file in [*(variant.file for variant in manifest.variants), manifest.goldens.file]
+        for file in _named_files(manifest)
     ]
     problems += [
         (

@@ -68,8 +68,15 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_missing_module_is_named() -> None:
-    with pytest.raises(SourceError, match="ModuleNotFoundError: No module named 'no_such_package'"):
+    with pytest.raises(SourceError, match=r"no module no_such_package.models, expected one that Python finds from /"):
         load_source("no_such_package.models:source")
+
+
+def test_module_that_a_source_misses_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "needs_more.py").write_text("import no_such_package\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SourceError, match="ModuleNotFoundError: No module named 'no_such_package'"):
+        load_source("needs_more:source")
 
 
 def test_missing_function_is_named_with_those_that_are_there(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
 """The reader on the files that are shipped, on a plain folder, and on files that are broken each in its own way."""
 
 import gzip
-import hashlib
 import re
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,25 +9,12 @@ import numpy as np
 import pytest
 
 from export.errors import DataError
-from export.recipes import mnist_data
-from export.recipes.mnist_data import MnistData, input_batches, load_mnist, scale_images
+from export.recipes.files import SHIPPED
+from export.recipes.mnist_data import MnistData, load_digits, load_mnist, scale_images
+from tests.export.recipes.reduced import MNIST_FILES, idx, write_idx
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
-FILES = (TRAIN_IMAGES, TRAIN_LABELS, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-SHIPPED_BYTES_AT_MOST = 4_000_000
-
-
-def idx(array: np.ndarray) -> bytes:
-    """Return uint8 arrays of any shape in the IDX format."""
-    return struct.pack(f">{1 + array.ndim}I", 0x0800 | array.ndim, *array.shape) + array.tobytes()
-
-
-def write_idx(folder: Path, data: MnistData) -> None:
-    """Write the four plain IDX files."""
-    arrays = (data.train_images, data.train_labels, data.test_images, data.test_labels)
-    for name, array in zip(FILES, arrays, strict=True):
-        (folder / name).write_bytes(idx(array))
 
 
 def same(left: MnistData, right: MnistData) -> bool:
@@ -62,30 +47,16 @@ def test_shipped_subset_starts_like_mnist(shipped: MnistData) -> None:
     assert set(shipped.train_labels) == set(shipped.test_labels) == set(range(10))
 
 
-def test_readme_lists_the_shipped_files_as_they_are() -> None:
-    rows = re.findall(
-        r"^\| `(\S+\.gz)` \| [\d,]+ \| (\d+) \| `([0-9a-f]{64})` \|$",
-        (mnist_data.SHIPPED / "README.md").read_text(),
-        re.MULTILINE,
-    )
-    contents = {path.name: path.read_bytes() for path in mnist_data.SHIPPED.glob("*.gz")}
-    assert sorted(contents) == sorted(f"{name}.gz" for name in FILES)
-    assert {name: (int(size), sha256) for name, size, sha256 in rows} == {
-        name: (len(content), hashlib.sha256(content).hexdigest()) for name, content in contents.items()
-    }
-    assert sum(map(len, contents.values())) <= SHIPPED_BYTES_AT_MOST
-
-
 def test_plain_files_give_the_same_arrays(shipped: MnistData, tmp_path: Path) -> None:
-    for name in FILES:
-        (tmp_path / name).write_bytes(gzip.decompress((mnist_data.SHIPPED / f"{name}.gz").read_bytes()))
+    for name in MNIST_FILES:
+        (tmp_path / name).write_bytes(gzip.decompress((SHIPPED / f"{name}.gz").read_bytes()))
     assert same(load_mnist(tmp_path), shipped)
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
 def test_names_with_a_dot_are_read(small: MnistData, tmp_path: Path, ending: str) -> None:
     write_idx(tmp_path, small)
-    for name in FILES:
+    for name in MNIST_FILES:
         content = (tmp_path / name).read_bytes()
         (tmp_path / name).unlink()
         dotted = name.replace("-idx", ".idx") + ending
@@ -159,9 +130,9 @@ def test_scaling_maps_bytes_to_the_unit_interval() -> None:
     assert (scaled[1] == 1).all()
 
 
-def test_batches_keep_order_and_lose_nothing(small: MnistData) -> None:
-    batches = input_batches(small.train_images, small.train_labels, 3)
-    assert [len(labels) for _, labels in batches] == [3, 1]
-    assert np.array_equal(np.concatenate([inputs["image"] for inputs, _ in batches]), scale_images(small.train_images))
-    assert np.concatenate([labels for _, labels in batches]).tolist() == [3, 0, 9, 1]
-    assert {labels.dtype for _, labels in batches} == {np.dtype(np.int64)}
+def test_network_is_given_scaled_images_and_whole_numbers(small: MnistData, tmp_path: Path) -> None:
+    write_idx(tmp_path, small)
+    dataset = load_digits(tmp_path)
+    assert np.array_equal(dataset.train.inputs["image"], scale_images(small.train_images))
+    assert dataset.train.targets.tolist() == [3, 0, 9, 1]
+    assert dataset.test.targets.dtype == np.int64

@@ -69,7 +69,7 @@ def test_an_unknown_field_is_refused_wherever_it_is(manifest: Manifest, path: tu
         decode_manifest(resealed(manifest, extend), "m")
 
 
-@pytest.mark.parametrize("field", [field.name for field in msgspec.structs.fields(Manifest)])
+@pytest.mark.parametrize("field", [field.name for field in msgspec.structs.fields(Manifest) if field.required])
 def test_a_missing_field_is_refused(manifest: Manifest, field: str) -> None:
     def shorten(document: Json) -> None:
         del document[field]

@@ -23,6 +23,7 @@ __all__ = ["HELD_OUT_FILE", "new_artifact", "read_artifact", "read_held_out", "w
 HELD_OUT_FILE = "held-out.npz"
 """Inputs that judged the variants, beside the artifact for `verify`; no part of it, and never published."""
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MAX_HELD_OUT_BYTES = 64 * 1024 * 1024
 
 
@@ -47,7 +48,7 @@ def new_artifact(out: Path) -> Iterator[Path]:
         yield work
         _swap(work, out)
     except OSError as error:
-        hint = "; free some room and build again" if error.errno == errno.ENOSPC else ""
+        hint = "; is the disk full?" if error.errno in _NO_ROOM else ""
         msg = f"{out}: cannot be written: {error}{hint}"
         raise OutputError(msg) from error
     finally:

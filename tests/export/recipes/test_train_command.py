@@ -32,7 +32,7 @@ def test_unknown_recipe_is_a_usage_error_that_lists_them(tmp_path: Path) -> None
 def test_without_torch_it_says_what_to_install(tmp_path: Path) -> None:
     answer = lambdaserve("train", "mnist-cnn", "--out", tmp_path)
     assert answer.returncode == 1
-    assert "no module 'torch', expected torch; pip install 'lambdaserve[export]'" in answer.stderr
+    assert "no module 'torch', expected torch; `make setup` installs it" in answer.stderr
 
 
 def test_data_that_are_not_there_exit_1_by_name(tmp_path: Path) -> None:

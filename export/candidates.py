@@ -20,7 +20,7 @@ __all__ = ["FP32", "Candidate", "choose", "make_candidate", "why_not"]
 FP32 = "fp32"
 
 _LEAST_TOLERANCE = 1e-4  # of the goldens, relative to the size of the answer: fp32 kernels differ by CPU
-_SAFETY = 2.0  # times what was measured: rounding falls differently on other CPUs, saturation is far beyond
+_SAFETY = 2.0  # times what was measured: room for rounding on other CPUs; reasoned, not measured
 
 
 @dataclass(frozen=True)

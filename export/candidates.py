@@ -1,86 +1,108 @@
-"""Candidate variants: made, opened as they will be served, measured, and sorted into good and bad."""
+"""Candidate variants: opened as they will be served, measured, and sorted into good and bad."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from export.errors import GateError
 from export.judge import Judge
-from export.measure import MAX_SLOWDOWN
-from export.quantize import NEEDS_CALIBRATION, write_variant
+from export.measure import MAX_SLOWDOWN, interleaved_medians_ms
+from export.metrics import output_errors
+from export.report import FloatNode, OutputError, Preference
 from handlers.errors import LambdaserveError
 from handlers.registry.manifest import Gate
 from handlers.runtime.goldens import Golden, replay
 from handlers.runtime.session import Session
 from handlers.tasks.arrays import Arrays
 
-__all__ = ["FP32", "Candidate", "choose", "make_candidate", "why_not"]
+__all__ = ["FP32", "Bench", "Candidate", "choose", "size_bytes", "why_not"]
 
 FP32 = "fp32"
+WEIGHTS_ONLY = frozenset({"int8-weights", "mixed-weights"})
+"""Variants that compute in float: smaller, and meant to be as fast as fp32."""
 
 _LEAST_TOLERANCE = 1e-4  # of the goldens, relative to the size of the answer: fp32 kernels differ by CPU
 _SAFETY = 2.0  # times what was measured: room for rounding on other CPUs; reasoned, not measured
+_SAME_SIZE, _SAME_LATENCY = 1.02, 1.05  # factors within which two variants count as equal
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A variant that could be made, opened and run."""
+    """A variant that could be made, opened and run; `answers` are its outputs on what judges."""
 
     name: str
     path: Path
     session: Session
     gate: Gate
     golden_tolerance: dict[str, float]
+    answers: Arrays
+    errors: list[OutputError]
+    how: str = ""
+    float_nodes: tuple[FloatNode, ...] = ()
 
     @property
     def size_bytes(self) -> int:
         """Size of its files."""
-        return sum(path.stat().st_size for path in (self.path, self.data_path) if path.exists())
+        return size_bytes(self.path)
 
     @property
     def data_path(self) -> Path:
         """Where its weights are if they are too many for one file."""
-        return self.path.with_name(f"{self.path.name}.data")
+        return _data_path(self.path)
 
 
-def make_candidate(  # noqa: PLR0913, PLR0917 - each is something else
-    name: str,
-    fp32: Path,
-    calibration: Sequence[Arrays],
-    judge: Judge,
-    goldens: tuple[Sequence[Golden], int],
-    threads: int,
-) -> Candidate:
-    """Write the variant `name` beside `fp32`, open it as it will be served, and measure it.
+def _data_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.data")
 
-    Raises:
-        GateError: It cannot be made, opened or run; the message says why.
-    """
-    path = fp32.with_name(f"{name}.onnx")
-    if name in NEEDS_CALIBRATION and not calibration:
-        msg = "no calibration data"
-        raise GateError(msg)
-    if name != FP32:
+
+def size_bytes(path: Path) -> int:
+    """Return the size of a model's file, and of the one with its weights if there is one."""
+    return sum(file.stat().st_size for file in (path, _data_path(path)) if file.exists())
+
+
+@dataclass
+class Bench:
+    """What every candidate is measured with; `judgements` counts how many variants have been judged."""
+
+    judge: Judge
+    goldens: Sequence[Golden]
+    output_stride: int
+    example: Arrays
+    threads: int
+    judgements: int = 0
+
+    def measured(self, name: str, path: Path, how: str = "", float_nodes: Sequence[FloatNode] = ()) -> Candidate:
+        """Return the variant in `path`, opened as it will be served and measured.
+
+        Raises:
+            GateError: It cannot be opened or run; the message says why.
+        """
+        self.judgements += name != FP32
         try:
-            write_variant(name, fp32, path, calibration)
-        except OSError:
-            raise  # no space on disk is no fault of the variant's
-        except Exception as error:  # the quantiser raises whatever it trips over
-            msg = f"cannot be quantised: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            session = Session(path, threads=self.threads)
+            answers = self.judge.answers(session.run)
+            deviations = replay(session, self.goldens, self.output_stride)
+        except LambdaserveError as error:
+            msg = f"cannot be run: {error}"
             raise GateError(msg) from error
-    try:
-        session = Session(path, threads=threads)
-        gate = judge.judge(session.run)
-        deviations = replay(session, *goldens)
-    except LambdaserveError as error:
-        msg = f"cannot be run: {error}"
-        raise GateError(msg) from error
-    tolerances = _tolerances(deviations, goldens[0])
-    if not all(math.isfinite(tolerance) for tolerance in tolerances.values()):
-        msg = f"answers the goldens with {deviations}, expected differences that are numbers"
-        raise GateError(msg)
-    return Candidate(name, path, session, gate, tolerances)
+        gate = self.judge.verdict(answers)
+        tolerances = _tolerances(deviations, self.goldens)
+        if not all(math.isfinite(tolerance) for tolerance in tolerances.values()):
+            msg = f"answers the goldens with {deviations}, expected differences that are numbers"
+            raise GateError(msg)
+        errors = output_errors(answers, self.judge.reference)
+        return Candidate(name, path, session, gate, tolerances, answers, errors, how, tuple(float_nodes))
+
+    def latencies_ms(self, sessions: Mapping[str, Session], budget_s: float = 2.0) -> dict[str, float]:
+        """Return the median time of a run on the example inputs, by name, of runs that take turns."""
+        runs = {name: partial(session.run, self.example) for name, session in sessions.items()}
+        return interleaved_medians_ms(runs, budget_s=budget_s)
+
+    def reopened(self, candidate: Candidate) -> Candidate:
+        """Return a candidate with a new session: its file has been replaced by one that does the same."""
+        return replace(candidate, session=Session(candidate.path, threads=self.threads))
 
 
 def _tolerances(deviations: Mapping[str, float], goldens: Sequence[Golden]) -> dict[str, float]:
@@ -93,20 +115,42 @@ def _tolerances(deviations: Mapping[str, float], goldens: Sequence[Golden]) -> d
     return tolerances
 
 
-def why_not(candidate: Candidate, fp32: Candidate, latencies_ms: Mapping[str, float]) -> str | None:
-    """Return why a candidate must not be served in place of fp32; None if it may."""
+def why_not(
+    candidate: Candidate, fp32: Candidate, latencies_ms: Mapping[str, float], prefer: Preference = "balanced"
+) -> str | None:
+    """Return why a candidate must not be served in place of fp32; None if it may.
+
+    One that computes in float may be slower where size is what counts: nothing smaller may be had on this model.
+    """
     gate = candidate.gate
     if not gate.passed:
         return f"loses {gate.loss:.2%} of {gate.metric}, allowed {gate.allowed:.2%}"
     slowdown = latencies_ms[candidate.name] / latencies_ms[FP32]
-    if slowdown > MAX_SLOWDOWN:
+    exempt = prefer == "size" and candidate.name in WEIGHTS_ONLY
+    if slowdown > MAX_SLOWDOWN and not exempt:
         return f"takes {slowdown:.2f} times as long as fp32, allowed {MAX_SLOWDOWN:.2f}"
     if candidate.size_bytes >= fp32.size_bytes:
         return "is no smaller than fp32"
     return None
 
 
-def choose(fp32: Candidate, others: Sequence[Candidate], latencies_ms: Mapping[str, float]) -> list[Candidate]:
-    """Return the candidates to package, the chosen one first: those that may be served by size, then fp32."""
-    fit = [candidate for candidate in others if why_not(candidate, fp32, latencies_ms) is None]
-    return [*sorted(fit, key=lambda candidate: candidate.size_bytes), fp32]
+def choose(
+    fp32: Candidate, others: Sequence[Candidate], latencies_ms: Mapping[str, float], prefer: Preference = "balanced"
+) -> list[Candidate]:
+    """Return the candidates to package, best first and fp32 last.
+
+    `size` takes the smallest, `latency` the fastest, and of equals (2 % in size, 5 % in time: what noise makes) the one
+    that is better in the other; `balanced` takes the smallest product of both.
+    """
+    fit = [candidate for candidate in others if why_not(candidate, fp32, latencies_ms, prefer) is None]
+
+    def product(candidate: Candidate) -> float:
+        return candidate.size_bytes * latencies_ms[candidate.name]
+
+    order = sorted(fit, key=product)
+    if fit and prefer != "balanced":
+        measures = {c.name: float(c.size_bytes) if prefer == "size" else latencies_ms[c.name] for c in fit}
+        equal = min(measures.values()) * (_SAME_SIZE if prefer == "size" else _SAME_LATENCY)
+        # those as good as the best come first, in the order of the product: the better ones in the other measure
+        order.sort(key=lambda c: (measures[c.name] > equal, measures[c.name] if measures[c.name] > equal else 0.0))
+    return [*order, fp32]

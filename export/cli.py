@@ -17,6 +17,7 @@ from export.errors import ExportError, TrainingInterrupted
 from export.progress import Progress
 from export.recipes import RECIPES
 from export.recipes.stopping import stop_on_ctrl_c
+from export.report import Preference
 from handlers import __version__
 from handlers.errors import LambdaserveError
 
@@ -116,6 +117,20 @@ def train(recipe: str, out: Path, data: Path | None, seed: int, epochs: int | No
 @click.option(
     "--variants", default="auto", show_default=True, help="auto, or a comma-separated list; fp32 is always built."
 )
+@click.option(
+    "--prefer",
+    default="balanced",
+    show_default=True,
+    type=click.Choice(["size", "latency", "balanced"]),
+    help="Which of the variants that pass is chosen: the smallest, the fastest, or the smallest product of both.",
+)
+@click.option(
+    "--search-seconds",
+    default=120,
+    show_default=True,
+    type=click.IntRange(0),
+    help="How long to search for what must stay in float.",
+)
 @click.option("--threads", type=click.IntRange(1), help="Threads of a run while it is timed.  [default: one per core]")
 @click.option("--name", help="Name of the model.  [default: made of the folder's or file's]")
 @click.option(
@@ -139,6 +154,8 @@ def build(
     out: Path,
     max_loss: float,
     variants: str,
+    prefer: Preference,
+    search_seconds: int,
     threads: int | None,
     name: str | None,
     texts: Path | None,
@@ -154,16 +171,17 @@ def build(
     evaluation data. Or it is a Hugging Face model folder (give --texts too), a .pt2 file of torch.export.save, or a
     TorchScript file (give --input too). docs/sources.md says more.
 
-    Each variant is measured against PyTorch: its score on the evaluation data, its size, its time. The smallest one
-    that loses no more than --max-loss and is not slower than fp32 is chosen; if none is, fp32 is.
+    Each variant is measured against PyTorch: its score on the evaluation data, its size, its time. Of those that lose
+    no more than --max-loss, are smaller than fp32 and not slower, the one that --prefer asks for is chosen; if there is
+    none, fp32 is. Where int8 loses too much, the nodes that cost the accuracy are searched for and left in float.
     """
     with _refusals():
         try:
             from export.build import BuildOptions
             from export.build import build as run
-            from export.quantize import VARIANTS
             from export.source import load_source
             from export.sources import SourceOptions
+            from export.variants import VARIANTS
         except ModuleNotFoundError as error:
             msg = f"build: no module {error.name!r}, expected torch and onnx; `make setup` installs them"
             raise ExportError(msg) from error
@@ -171,7 +189,7 @@ def build(
         from handlers.settings import default_threads
 
         wanted = VARIANTS if variants == "auto" else _variants(variants, VARIANTS)
-        options = BuildOptions(wanted, max_loss, threads or default_threads())
+        options = BuildOptions(wanted, max_loss, threads or default_threads(), prefer, search_seconds)
         progress = Progress()
         with contextlib.redirect_stdout(sys.stderr):  # what the user's code prints is no result
             with progress.step("Importing the source"):

@@ -1,6 +1,7 @@
 """How fast variants are, side by side, and how much memory each takes. Needs no torch."""
 
 import multiprocessing
+import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from export.errors import GateError
 from handlers.tasks.arrays import Arrays
 
-__all__ = ["MAX_SLOWDOWN", "interleaved_medians_ms", "peak_memory_bytes"]
+__all__ = ["MAX_SLOWDOWN", "interleaved_medians_ms", "machine_name", "peak_memory_bytes"]
 
 MAX_SLOWDOWN = 1.1
 """A variant is slower than fp32 if its median is more than this many times fp32's."""
@@ -45,6 +46,16 @@ def interleaved_medians_ms(
             run()
             times[name].append((time.perf_counter() - start) * 1000)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def machine_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return what this machine's CPU calls itself; where Linux does not tell, what Python makes of it."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine()
 
 
 def peak_memory_bytes(model: Path, inputs: Arrays, threads: int) -> int:

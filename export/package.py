@@ -118,6 +118,7 @@ def write_held_out(folder: Path, data: HeldOut, inputs: Sequence[str], outputs: 
             break
         arrays |= batch
     arrays["held_out"] = np.array(data.held_out)
+    arrays["classes"] = np.array(sorted(data.classes), np.str_)
     np.savez_compressed(folder / HELD_OUT_FILE, allow_pickle=False, **arrays)
 
 
@@ -137,7 +138,8 @@ def read_held_out(folder: Path, manifest: Manifest) -> HeldOut | None:
             targets = [file[f"{i}.target"] for i in range(count)] if "0.target" in file.files else None
             inputs = [{s.name: file[f"{i}.input.{j}"] for j, s in enumerate(manifest.inputs)} for i in range(count)]
             outputs = [{s.name: file[f"{i}.output.{j}"] for j, s in enumerate(manifest.outputs)} for i in range(count)]
-            return HeldOut(inputs, outputs, targets, held_out=bool(file["held_out"]))
+            classes = frozenset(map(str, file["classes"]))
+            return HeldOut(inputs, outputs, targets, held_out=bool(file["held_out"]), classes=classes)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         msg = f"{path}: {error}, expected the inputs that judged this artifact; delete it to verify without them"
         raise CorruptFile(msg) from error

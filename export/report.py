@@ -5,42 +5,112 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from rich.table import Table
 
-from handlers.registry.manifest import Gate
+from handlers.registry.manifest import Calibration, Gate
 
 if TYPE_CHECKING:
     from export.verify import Verification
 
-__all__ = ["REPORT_FILE", "Report", "Trial", "format_size", "to_table", "to_verification_table"]
+__all__ = [
+    "REPORT_FILE",
+    "Confusion",
+    "FloatNode",
+    "OutputError",
+    "Preference",
+    "Report",
+    "Search",
+    "Trial",
+    "format_size",
+    "to_table",
+    "to_verification_table",
+]
 
 REPORT_FILE = "report.json"
 
-Verdict = Literal["chosen", "packaged", "rejected"]
+Verdict = Literal["chosen", "packaged", "rejected", "not needed"]
+Preference = Literal["size", "latency", "balanced"]
 
 
-class Trial(msgspec.Struct, frozen=True):
-    """One candidate: what was measured (None where it did not come that far), the verdict and the reason for it."""
+class FloatNode(msgspec.Struct, frozen=True):
+    """A node that a mixed variant computes in float, and why.
+
+    `error` is what the outputs lose where it is quantised and nothing else is, as the mean over the calibration samples
+    of |difference|^2 / |PyTorch's output|^2; `group` says how many nodes were measured together for want of time;
+    `stored` is the type of its weights in the file.
+    """
+
+    node: str
+    operator: str
+    error: float
+    group: int
+    stored: Literal["int8", "fp16", "fp32", "none"]
+
+
+class OutputError(msgspec.Struct, frozen=True):
+    """How far an output is from PyTorch's on the inputs that judge: mean cosine, largest and root-mean-square error.
+
+    `relative` is the root-mean-square error divided by the root mean square of PyTorch's output.
+    """
+
+    output: str
+    cosine: float
+    largest: float
+    relative: float
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """One candidate: what was measured (None where it did not come that far), the verdict and the reason for it.
+
+    `how` says in words how it was made; `open_ms` is the median time that its session took to open.
+    """
 
     name: str
     verdict: Verdict
     why: str
+    how: str = ""
     size_bytes: int | None = None
     gate: Gate | None = None
     latency_ms: float | None = None
+    open_ms: float | None = None
+    errors: list[OutputError] = []
+    float_nodes: list[FloatNode] = []
 
 
-class Report(msgspec.Struct, frozen=True):
-    """Everything that a build measured; `report.json`."""
+class Search(msgspec.Struct, frozen=True):
+    """The search for nodes that must stay in float: time allowed and taken, models measured, looks at what judges."""
+
+    budget_s: float
+    taken_s: float
+    measurements: int
+    judgements: int
+
+
+class Confusion(msgspec.Struct, frozen=True):
+    """How often (row) class i was answered as (column) class j, by PyTorch and by the variant that was chosen."""
+
+    pytorch: list[list[int]]
+    chosen: list[list[int]]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a build measured; `report.json`, specified in docs/report.md."""
 
     model: str
     chosen: str
+    prefer: Preference
+    max_loss: float
     cpu: str
+    machine: str
     threads: int
     metric: str
     pytorch_score: float
     pytorch_latency_ms: float
     samples: int
     held_out: bool
+    calibration: Calibration
+    search: Search
+    warnings: list[str]
     trials: list[Trial]
+    confusion: Confusion | None = None
 
     @property
     def summary(self) -> str:

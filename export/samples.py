@@ -1,20 +1,29 @@
 """The data of a source, sorted: what calibrates, and what judges. Nothing does both."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal
 
 import numpy as np
 
-from export.errors import DataError, users_line
-from export.judge import AGREEMENT, METRICS, HeldOut, Metric
+from export.batches import read_calibration, read_evaluation
+from export.errors import DataError
+from export.judge import HeldOut
+from export.metrics import AGREEMENT, COSINE, METRICS, Metric
 from export.reference import Reference, to_arrays
-from export.source import Batch, ModelSource
+from export.source import Evaluation, ModelSource
+from export.splits import in_halves, take_some, without
+from export.variations import noisy
 from handlers.tasks.arrays import Arrays
 
 __all__ = ["Samples", "sort_samples"]
 
-T = TypeVar("T")
+CalibrationSource = Literal["calibration", "evaluation", "example"]
+
+_EVALUATION_CALIBRATES = (
+    "calibration: no data; a quarter of the evaluation calibrates, and does not judge: give `calibration` data to let "
+    "all of it judge"
+)
 
 
 @dataclass(frozen=True)
@@ -22,111 +31,128 @@ class Samples:
     """What the export step feeds to the model.
 
     Attributes:
-        calibration: Batches that set the ranges of quantised activations; empty if the source brings none.
+        calibration: Batches that set the ranges of quantised activations; empty where they would judge too.
+        calibration_source: Where they come from.
         held_out: Batches that judge, with PyTorch's answers.
         metric: How they judge; None: by agreement with PyTorch.
+        declared: What a source without targets said of how its outputs are compared: "agreement" or "cosine"; None:
+            nothing.
         singles: A few inputs of one sample each, from what judges.
+        warnings: What a user should know of the data.
     """
 
     calibration: list[Arrays]
+    calibration_source: CalibrationSource
     held_out: HeldOut
     metric: Metric | None
+    declared: str | None
     singles: list[Arrays]
+    warnings: list[str]
+
+    @property
+    def calibrating(self) -> int:
+        """How many samples calibrate, counted along axis 0 of the first input."""
+        return sum(
+            len(next(iter(batch.values()))) if next(iter(batch.values())).ndim else 1 for batch in self.calibration
+        )
 
 
 def sort_samples(source: ModelSource, reference: Reference) -> Samples:
     """Read the data of a source once, and let PyTorch answer what judges.
 
-    Without an evaluation the second half of the calibration batches judges, and does not calibrate; without either,
-    the example inputs do, and nothing is calibrated.
+    No sample both calibrates and judges. Without an evaluation the second half of the calibration data judges; without
+    calibration data a quarter of the evaluation calibrates; without either, the example inputs calibrate, and the same
+    with noise judge.
 
     Raises:
         DataError: The data is empty, or its names, datatypes or shapes are not the model's.
     """
     example = to_arrays(source)
-    calibration = _read(source.calibration, "calibration") if source.calibration is not None else []
-    calibration = [_checked(batch, example, source, "calibration") for batch in calibration]
-    if source.calibration is not None and not calibration:
-        msg = "calibration: no batches, expected at least one, or None"
-        raise DataError(msg)
+    axes = source.dynamic_axes
+    warnings: list[str] = []
+    calibration = read_calibration(source, example)
+    origin: CalibrationSource = "calibration"
     targets: list[np.ndarray] | None = None
     metric: Metric | None = None
+    judging: list[Arrays] = []
     if source.evaluation is not None:
-        batches, targets = _evaluation(source, example)
-        metric = _metric(source)
-    elif len(calibration) > 1:
-        half = len(calibration) // 2
-        calibration, batches = calibration[:half], calibration[half:]
-    else:
-        batches = [example]
-    held_out = HeldOut(
-        inputs=batches,
-        outputs=[reference.run(inputs) for inputs in batches],
-        targets=targets,
-        held_out=source.evaluation is not None or batches[0] is not example,
+        judging, targets = read_evaluation(source, example)
+        metric = _metric(source.evaluation, targets=targets is not None)
+        calibration = _distinct(calibration, judging, axes, warnings)
+        if not calibration:
+            origin = "evaluation"
+            calibration, judging, targets = take_some(judging, targets, axes)
+            if calibration:
+                warnings.append(_EVALUATION_CALIBRATES)
+    elif calibration:
+        calibration, judging = in_halves(calibration, axes)
+        calibration = _distinct(calibration, judging, axes, warnings)
+    held_out = bool(judging)
+    if not judging:
+        judging = _made_up(example)
+    if not calibration:
+        origin = "example"
+        calibration = [] if judging[0] is example else [example]
+    warnings += _cautions(origin, held_out=held_out, calibrates=bool(calibration))
+    return Samples(
+        calibration,
+        origin,
+        HeldOut(judging, [reference.run(inputs) for inputs in judging], targets, held_out),
+        metric,
+        _declared(source),
+        _singles(judging, source),
+        warnings,
     )
-    return Samples(calibration, held_out, metric, _singles(batches, source))
 
 
-def _evaluation(source: ModelSource, example: Arrays) -> tuple[list[Arrays], list[np.ndarray] | None]:
-    assert source.evaluation is not None  # noqa: S101 - the caller has looked
-    pairs: list[Batch] = _read(source.evaluation.batches, "evaluation")
-    if not pairs:
-        msg = "evaluation: no batches, expected at least one, or no evaluation"
-        raise DataError(msg)
-    if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):  # noqa: PLR2004 - a pair
-        msg = "evaluation: batches that are no pairs, expected (inputs, target) tuples"
-        raise DataError(msg)
-    inputs = [_checked(pair[0], example, source, "evaluation") for pair in pairs]
-    targets = [np.atleast_1d(pair[1]) for pair in pairs if pair[1] is not None]
-    if targets and len(targets) != len(pairs):
-        msg = f"evaluation: {len(targets)} of {len(pairs)} batches have a target, expected all or none"
-        raise DataError(msg)
-    return inputs, targets or None
+def _distinct(
+    calibration: list[Arrays], judging: list[Arrays], axes: Mapping[str, Mapping[int, str]], warnings: list[str]
+) -> list[Arrays]:
+    kept, dropped = without(calibration, judging, axes)
+    if dropped:
+        warnings.append(f"calibration: {dropped} samples also judge; they do not calibrate")
+    return kept
 
 
-def _metric(source: ModelSource) -> Metric:
-    assert source.evaluation is not None  # noqa: S101 - the caller has looked
-    metric = source.evaluation.metric
+def _made_up(example: Arrays, count: int = 8) -> list[Arrays]:
+    """Return the example with noise; as it is where nothing in it can be varied."""
+    if not any(value.dtype.kind == "f" for value in example.values()):
+        return [example]
+    random = np.random.default_rng(0)
+    return [{name: noisy(value, random) for name, value in example.items()} for _ in range(count)]
+
+
+def _cautions(origin: CalibrationSource, *, held_out: bool, calibrates: bool) -> Iterator[str]:
+    """Yield what must be said where the example inputs stand in for data."""
+    if not held_out:
+        noise = " with noise" if calibrates else ""
+        yield (
+            f"evaluation: no held-out data; the example inputs{noise} judge, and real ones may fare otherwise: give "
+            "`evaluation` data"
+        )
+    if origin == "example":
+        what = "the example inputs calibrate" if calibrates else "nothing calibrates: the example inputs judge"
+        yield f"calibration: no data; {what}: give `calibration` data"
+
+
+def _declared(source: ModelSource) -> str | None:
+    metric = source.evaluation.metric if source.evaluation is not None else None
+    return metric if metric in {AGREEMENT, COSINE} else None
+
+
+def _metric(evaluation: Evaluation, *, targets: bool) -> Metric | None:
+    metric = evaluation.metric
     if callable(metric):
         name = getattr(metric, "__name__", "custom")
         # `verify` knows ours by name: a function of the user's must not be taken for one of them
-        return Metric(f"custom {name}" if name in {*METRICS, AGREEMENT} else name, metric)
+        return Metric(f"custom {name}" if name in {*METRICS, AGREEMENT, COSINE} else name, metric)
+    if metric in {AGREEMENT, COSINE} and not targets:
+        return None
     if metric not in METRICS:
-        msg = f"evaluation: metric {metric!r}, expected one of {', '.join(METRICS)}, or a function of (outputs, target)"
+        known = ", ".join(METRICS) if targets else ", ".join([*METRICS, AGREEMENT, COSINE])
+        msg = f"evaluation: metric {metric!r}, expected one of {known}, or a function of (outputs, target)"
         raise DataError(msg)
     return METRICS[metric]
-
-
-def _read(batches: Iterable[T], what: str) -> list[T]:
-    try:
-        return list(batches)
-    except Exception as error:  # what yields them is the user's code
-        msg = f"{what}: {type(error).__name__}: {error}{users_line(error)}, expected an iterable of batches"
-        raise DataError(msg) from error
-
-
-def _checked(batch: object, example: Arrays, source: ModelSource, what: str) -> Arrays:
-    if not isinstance(batch, dict) or set(batch) != set(example):
-        found = sorted(map(str, batch)) if isinstance(batch, dict) else type(batch).__name__
-        msg = f"{what}: a batch with {found}, expected a dict of arrays named {sorted(example)}"
-        raise DataError(msg)
-    arrays = {name: np.asarray(batch[name]) for name in example}
-    for name, array in arrays.items():
-        expected = example[name]
-        variable = source.dynamic_axes[name]
-        fits = array.ndim == expected.ndim and all(
-            axis in variable or found == wanted
-            for axis, (found, wanted) in enumerate(zip(array.shape, expected.shape, strict=True))
-        )
-        if array.dtype != expected.dtype or not fits:
-            shape = [-1 if axis in variable else length for axis, length in enumerate(expected.shape)]
-            msg = f"{what}: {name!r} is {array.dtype} {list(array.shape)}, expected {expected.dtype} {shape}"
-            raise DataError(msg)
-        if not array.size:
-            msg = f"{what}: {name!r} is {list(array.shape)}, expected no empty batches"
-            raise DataError(msg)
-    return arrays
 
 
 def _singles(batches: Sequence[Arrays], source: ModelSource, count: int = 4) -> list[Arrays]:

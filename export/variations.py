@@ -6,7 +6,7 @@ import numpy as np
 
 from handlers.tasks.arrays import Arrays
 
-__all__ = ["vary"]
+__all__ = ["noisy", "vary"]
 
 
 def vary(example: Arrays, axes: Mapping[str, Mapping[int, str]]) -> Iterator[Arrays]:
@@ -22,7 +22,7 @@ def vary(example: Arrays, axes: Mapping[str, Mapping[int, str]]) -> Iterator[Arr
     for batch, other in ((1, lambda n: n), (2, lambda n: n + 1), (5, lambda n: max(1, n // 2)), (1, lambda _: 1)):
         wanted = {word: batch if word in first else other(length) for word, length in lengths.items()}
         yield {
-            name: _noisy(_resized(value, {axis: wanted[word] for axis, word in axes[name].items()}), random)
+            name: noisy(_resized(value, {axis: wanted[word] for axis, word in axes[name].items()}), random)
             for name, value in example.items()
         }
 
@@ -33,7 +33,7 @@ def _resized(value: np.ndarray, lengths: Mapping[int, int]) -> np.ndarray:
     return value
 
 
-def _noisy(value: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def noisy(value: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Add noise to numbers; what counts or indexes is left alone, since no other value need be legal."""
     if value.dtype.kind != "f":
         return value

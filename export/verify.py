@@ -7,8 +7,9 @@ from typing import Literal
 
 import msgspec
 
-from export.judge import METRICS, Judge
+from export.judge import Judge
 from export.measure import MAX_SLOWDOWN, interleaved_medians_ms
+from export.metrics import METRICS
 from export.package import read_artifact, read_held_out
 from export.progress import Progress
 from handlers.errors import LambdaserveError

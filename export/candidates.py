@@ -88,6 +88,9 @@ class Bench:
             msg = f"cannot be run: {error}"
             raise GateError(msg) from error
         gate = self.judge.verdict(answers)
+        if not (math.isfinite(gate.score) and math.isfinite(gate.loss)):
+            msg = f"has {gate.metric} {gate.score}, expected a number"
+            raise GateError(msg)
         tolerances = _tolerances(deviations, self.goldens)
         if not all(math.isfinite(tolerance) for tolerance in tolerances.values()):
             msg = f"answers the goldens with {deviations}, expected differences that are numbers"

@@ -177,15 +177,15 @@ def build(
     """
     with _refusals():
         try:
-            from export.build import BuildOptions
+            from export.build import VARIANTS, BuildOptions
             from export.build import build as run
             from export.source import load_source
             from export.sources import SourceOptions
-            from export.variants import VARIANTS
         except ModuleNotFoundError as error:
             msg = f"build: no module {error.name!r}, expected torch and onnx; `make setup` installs them"
             raise ExportError(msg) from error
         from export.report import to_table
+        from export.report_page import REPORT_PAGE
         from handlers.settings import default_threads
 
         wanted = VARIANTS if variants == "auto" else _variants(variants, VARIANTS)
@@ -200,6 +200,7 @@ def build(
         else:
             click.echo(report.summary)
             Console().print(to_table(report))
+            click.echo(f"Report: {out / REPORT_PAGE}")
             click.echo(f"Next: lambdaserve verify {out}")
 
 

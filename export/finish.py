@@ -16,6 +16,7 @@ from export.package import write_held_out
 from export.progress import Progress
 from export.reference import Reference, to_arrays
 from export.report import REPORT_FILE, Report
+from export.report_page import REPORT_PAGE, to_html
 from export.reporting import Measured
 from export.source import ModelSource
 from export.sources.tokenizer import TOKENIZER_FILE
@@ -65,10 +66,11 @@ def write_artifact(  # noqa: PLR0913, PLR0917 - all that a build has made
         if path.name not in packaged:
             path.unlink()
     (folder / REPORT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    (folder / REPORT_PAGE).write_text(to_html(report), encoding="utf-8")
     tokenizer = [TOKENIZER_FILE] if source.tokenizer else []
     if source.tokenizer:
         shutil.copyfile(source.tokenizer, folder / TOKENIZER_FILE)
-    files = [*packaged, goldens.file, *tokenizer, REPORT_FILE]
+    files = [*packaged, goldens.file, *tokenizer, REPORT_FILE, REPORT_PAGE]
     here = cpu_kind()
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,

@@ -1,13 +1,15 @@
 """How fast variants are, side by side, and how much memory each takes. Needs no torch."""
 
-import multiprocessing
 import platform
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+
+import numpy as np
 
 from export.errors import GateError
 from handlers.tasks.arrays import Arrays
@@ -18,6 +20,7 @@ MAX_SLOWDOWN = 1.1
 """A variant is slower than fp32 if its median is more than this many times fp32's."""
 
 _WARM_UP_RUNS = 3
+_IMPORTABLE_FROM = Path(__file__).parents[1]
 
 
 def interleaved_medians_ms(
@@ -64,29 +67,19 @@ def peak_memory_bytes(model: Path, inputs: Arrays, threads: int) -> int:
     Raises:
         GateError: The process died, for example for want of memory.
     """
-    try:
-        # spawned, not forked: a child that inherits this process's memory would measure it along
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(_peak_growth, model, inputs, threads).result()
-    except BrokenProcessPool as error:
-        msg = f"{model.name}: the process that measured its memory died, expected it to open and run; is there enough?"
-        raise GateError(msg) from error
-
-
-def _peak_growth(model: Path, inputs: Arrays, threads: int) -> int:
-    from handlers.runtime.session import Session
-
-    before = _peak_bytes()
-    Session(model, threads=threads).run(inputs)
-    return _peak_bytes() - before
-
-
-def _peak_bytes() -> int:
-    status = Path("/proc/self/status")
-    if status.exists():
-        # not getrusage(): on Linux its peak survives exec, so it would be the parent's
-        line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+    with tempfile.TemporaryDirectory() as folder:
+        given = Path(folder) / "inputs.npz"
+        np.savez(given, allow_pickle=False, **inputs)
+        # a program of its own: a fork would measure this process's memory along, and multiprocessing would run the
+        # script again that a build may have been called from
+        command = [sys.executable, "-m", "export.peak_memory", str(model.resolve()), str(given), str(threads)]
+        found = subprocess.run(  # noqa: S603 - our own program
+            command, cwd=_IMPORTABLE_FROM, capture_output=True, text=True, check=False
+        )
+    if found.returncode:
+        msg = (
+            f"{model.name}: the process that measured its memory ended with {found.returncode}, expected it to open and "
+            "run; is there enough?"
+        )
+        raise GateError(msg)
+    return int(found.stdout)

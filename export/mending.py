@@ -92,8 +92,14 @@ def _takes(session: Session, bench: Bench) -> float:
 
 def _float_nodes(family: Family, parts: Sequence[Part]) -> list[FloatNode]:
     nodes = [
-        FloatNode(family.node(unit), family.operator(unit), part.error, len(part.units), family.stored(unit))
+        FloatNode(
+            node=family.node(unit),
+            operator=family.operator(unit),
+            error=part.error if math.isfinite(part.error) else None,
+            group=len(part.units),
+            stored=family.stored(unit),
+        )
         for part in parts
         for unit in part.units
     ]
-    return sorted(nodes, key=lambda node: -node.error)
+    return sorted(nodes, key=lambda node: math.inf if node.error is None else node.error, reverse=True)

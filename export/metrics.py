@@ -116,8 +116,12 @@ def output_errors(found: Arrays, expected: Arrays) -> list[OutputError]:
             rms = float(np.sqrt(np.mean(np.square(difference))))
             cosine = mean_cosine(found[name], right)
             largest = float(np.abs(difference).max(initial=0.0))
-        errors.append(OutputError(name, cosine, largest, rms / scale if scale else rms))
+        errors.append(OutputError(name, *map(_finite, (cosine, largest, rms / scale if scale else rms))))
     return errors
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def confusion(reference: Arrays, found: Arrays, targets: np.ndarray) -> Confusion | None:

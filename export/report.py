@@ -4,7 +4,10 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from rich.table import Table
+from rich.text import Text
 
+from export.figures import format_loss, format_ms, format_ratio, format_score, format_size, format_speed
+from export.markup import printable
 from handlers.registry.manifest import Calibration, Gate
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ __all__ = [
     "Report",
     "Search",
     "Trial",
+    "Verdict",
     "format_size",
     "to_table",
     "to_verification_table",
@@ -26,7 +30,7 @@ __all__ = [
 
 REPORT_FILE = "report.json"
 
-Verdict = Literal["chosen", "packaged", "rejected", "not needed"]
+Verdict = Literal["chosen", "packaged", "rejected", "skipped"]
 Preference = Literal["size", "latency", "balanced"]
 
 
@@ -40,7 +44,7 @@ class FloatNode(msgspec.Struct, frozen=True):
 
     node: str
     operator: str
-    error: float
+    error: float | None
     group: int
     stored: Literal["int8", "fp16", "fp32", "none"]
 
@@ -52,9 +56,9 @@ class OutputError(msgspec.Struct, frozen=True):
     """
 
     output: str
-    cosine: float
-    largest: float
-    relative: float
+    cosine: float | None
+    largest: float | None
+    relative: float | None
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,39 +117,54 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     confusion: Confusion | None = None
 
     @property
+    def fp32(self) -> Trial:
+        """The variant that the others are measured against; every build has it."""
+        return self._trial("fp32")
+
+    @property
+    def chosen_trial(self) -> Trial:
+        """The variant that was chosen."""
+        return self._trial(self.chosen)
+
+    @property
     def summary(self) -> str:
-        """One line: what was chosen, and what it gains."""
-        by_name = {trial.name: trial for trial in self.trials}
-        fp32, chosen = by_name["fp32"], by_name[self.chosen]
-        size = (chosen.size_bytes or 0) / (fp32.size_bytes or 1)
-        latency = chosen.latency_ms or 0.0
-        faster = self.pytorch_latency_ms / latency if latency else 0.0
-        score = chosen.gate.score if chosen.gate else float("nan")
-        return (
-            f"{self.model}: chose {self.chosen}: {size:.2f} of fp32's size, {latency:.3g} ms a run "
-            f"({faster:.1f} times as fast as PyTorch), {self.metric} {score:.4f} (PyTorch {self.pytorch_score:.4f})"
+        """One line: what was chosen, and what it gains over fp32 and over PyTorch; then a line for each warning."""
+        chosen, fp32 = self.chosen_trial, self.fp32
+        size = f"{format_size(chosen.size_bytes or 0)}"
+        speed = [format_speed(chosen.latency_ms, self.pytorch_latency_ms, "PyTorch")]
+        scores = f"PyTorch {format_score(self.pytorch_score)}"
+        if chosen is not fp32:
+            size += f", {format_ratio(chosen.size_bytes, fp32.size_bytes)} of fp32"
+            speed.insert(0, format_speed(chosen.latency_ms, fp32.latency_ms, "fp32"))
+            scores = f"fp32 {_score(fp32)}, {scores}"
+        first = (
+            f"{self.model}: chose {self.chosen}: {size}; {_time(chosen)} a run, {' and '.join(filter(None, speed))}; "
+            f"{self.metric} {_score(chosen)} ({scores}: {_loss(chosen)})"
         )
+        lines = [first, *(f"warning: {text}" for text in self.warnings)]
+        return "\n".join(printable(" ".join(line.split())) for line in lines)
+
+    def _trial(self, name: str) -> Trial:
+        return {trial.name: trial for trial in self.trials}[name]
 
 
 def to_table(report: Report) -> Table:
-    """Return the report for people."""
-    table = Table(title=None)
-    for column, justify in (
-        ("variant", "left"),
-        (report.metric, "right"),
-        ("size", "right"),
-        ("time of a run", "right"),
-    ):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type] # rich's Literal
+    """Return the report for people: what each variant scores, weighs and takes, the ratios on a second line."""
+    table = Table("variant")
+    for column in (report.metric, "size", "time of a run"):
+        table.add_column(_text(column), justify="right")
     table.add_column("verdict")
-    table.add_row("PyTorch fp32", f"{report.pytorch_score:.4f}", "", f"{report.pytorch_latency_ms:.3f} ms", "reference")
+    pytorch_ms = report.pytorch_latency_ms
+    table.add_row("PyTorch", format_score(report.pytorch_score), "", format_ms(pytorch_ms), "reference")
     for trial in report.trials:
+        of_fp32 = format_ratio(trial.size_bytes, report.fp32.size_bytes)
+        of_pytorch = format_ratio(trial.latency_ms, pytorch_ms)
         table.add_row(
-            f"[bold]{trial.name}[/bold]" if trial.verdict == "chosen" else trial.name,
-            f"{trial.gate.score:.4f}" if trial.gate else "",
-            format_size(trial.size_bytes) if trial.size_bytes is not None else "",
-            f"{trial.latency_ms:.3f} ms" if trial.latency_ms is not None else "",
-            f"{trial.verdict}: {trial.why}",
+            _text(trial.name, "bold" if trial.verdict == "chosen" else ""),
+            _text(f"{_score(trial)}\n{_loss(trial)}"),
+            _text(f"{format_size(trial.size_bytes)}\n{of_fp32} of fp32" if trial.size_bytes is not None else ""),
+            _text(f"{_time(trial)}\n{of_pytorch} of PyTorch" if trial.latency_ms is not None else ""),
+            _text(f"{trial.verdict}: {trial.why}"),
         )
     return table
 
@@ -154,18 +173,29 @@ def to_verification_table(verification: "Verification") -> Table:
     """Return what an artifact did on this machine for people."""
     table = Table("variant", "score here", "time here", "time where built", "verdict")
     for check in verification.checks:
+        gate = check.gate
         table.add_row(
-            check.variant,
-            f"{check.gate.metric} {check.gate.score:.4f}" if check.gate else "not measured: no held-out inputs",
-            f"{check.latency_ms:.3f} ms" if check.latency_ms is not None else "",
-            f"{check.built_latency_ms:.3f} ms",
-            check.problem or check.warning or "right",
+            _text(check.variant),
+            _text(f"{gate.metric} {format_score(gate.score)}" if gate else "not measured: no held-out inputs"),
+            format_ms(check.latency_ms) if check.latency_ms is not None else "",
+            format_ms(check.built_latency_ms),
+            _text(check.problem or check.warning or "right"),
         )
     return table
 
 
-def format_size(size_bytes: int) -> str:
-    """Return a size for people."""
-    if size_bytes < 1_000_000:  # noqa: PLR2004 - a megabyte
-        return f"{size_bytes / 1000:.1f} kB"
-    return f"{size_bytes / 1_000_000:.1f} MB"
+def _score(trial: Trial) -> str:
+    return format_score(trial.gate.score) if trial.gate else ""
+
+
+def _loss(trial: Trial) -> str:
+    return format_loss(trial.gate.loss) if trial.gate else ""
+
+
+def _time(trial: Trial) -> str:
+    return format_ms(trial.latency_ms) if trial.latency_ms is not None else ""
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Return text that is shown as it is: names and messages may hold what rich takes for markup."""
+    return Text(printable(text), style)

@@ -57,7 +57,7 @@ def make_report(  # noqa: PLR0913 - each is something else
     """Return the report of a build."""
     trials = [_trial(candidate, measured, prefer) for candidate in (*measured.others, measured.fp32)]
     trials += [Trial(name=name, verdict="rejected", why=why) for name, why in measured.problems.items()]
-    trials += [Trial(name=name, verdict="not needed", why=why) for name, why in measured.skipped.items()]
+    trials += [Trial(name=name, verdict="skipped", why=why) for name, why in measured.skipped.items()]
     return Report(
         model=model,
         chosen=measured.chosen.name,

@@ -1,5 +1,6 @@
 """Which variants are tried, in which order, and how those that miss the gate are mended."""
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -193,19 +194,23 @@ class _Attempts:
         half: frozenset[str] = frozenset()
         if "int8-weights" in families and not passed:
             half = self._mended(families["int8-weights"], times[FP32])
-        limit = _WORTH * min(times[name] for name in [FP32, *passed])
-        missed = [name for name in ("int8-dynamic", "int8-static") if name in made and name not in passed]
-        for name in sorted(missed, key=times.__getitem__):
-            if times[name] > limit:
-                why = f"{name} misses the gate, and is no faster than what passes"
-                self._done.problems.setdefault("int8-mixed", why)
-                continue
-            families[name].keep_half(half)
-            self._mended(families[name], limit)
-            if any(candidate.name == "int8-mixed" and candidate.gate.passed for candidate in self._done.candidates):
-                break
+        integers = [name for name in ("int8-dynamic", "int8-static") if name in made]
+        missed = sorted(set(integers) - set(passed), key=times.__getitem__)
         if not missed:
             self._done.skipped["int8-mixed"] = "nothing that computes in integers misses the gate"
+        best = min((times[name] for name in integers if name in passed), default=math.inf)
+        failures = []
+        for name in missed:
+            if times[name] > _WORTH * best:
+                failures.append(f"{name} misses the gate, and is no faster than what passes")
+                continue
+            families[name].keep_half(half)
+            self._mended(families[name], _WORTH * min(best, times[FP32]))
+            if any(candidate.name == "int8-mixed" for candidate in self._done.candidates):
+                break
+            failures.append(self._done.problems["int8-mixed"])
+        if failures:
+            self._done.problems["int8-mixed"] = "; ".join(failures)
         if passed:
             self._done.skipped["mixed-weights"] = f"{passed[0]} passes the gate"
 

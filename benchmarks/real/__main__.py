@@ -15,10 +15,9 @@ from benchmarks.real.carriers import BUILD
 from benchmarks.real.catalogue import MODELS, RealModel
 from benchmarks.real.figures import Figures, measure
 from benchmarks.real.table import describe_machine, to_table
-from export.build import BuildOptions, build
+from export.build import VARIANTS, BuildOptions, build
 from export.errors import ExportError
 from export.progress import Progress
-from export.quantize import VARIANTS
 from handlers.errors import LambdaserveError
 from handlers.settings import default_threads
 

@@ -11,10 +11,9 @@ from rich.console import Console
 from torch import nn
 
 from export import ModelSource
-from export.build import BuildOptions
+from export.build import VARIANTS, BuildOptions
 from export.convert import convert
 from export.progress import Progress
-from export.variants import VARIANTS
 from export.reference import Reference
 from handlers.registry.manifest import MANIFEST_FILE, Manifest, decode_manifest, encode_manifest
 from handlers.runtime.session import Session

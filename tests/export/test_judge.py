@@ -1,6 +1,7 @@
 """Metrics and the gate, against numbers worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from export.metrics import METRICS, Metric, agreement
 from handlers.tasks.arrays import Arrays
 
 NAN, INF = float("nan"), float("inf")
+
+
+CLASSES = frozenset({"y"})
 
 
 def array(*rows: object) -> np.ndarray:
@@ -56,36 +60,48 @@ def test_mse_refuses_targets_of_another_size() -> None:
 
 def test_agreement_is_the_mean_cosine_where_classes_agree() -> None:
     right, found = array([1, 0], [0, 1]), array([4, 3], [0, 2])  # cosines 0.8 and 1, same argmax
-    assert agreement({"y": found}, {"y": right}) == pytest.approx(0.9)
+    assert agreement({"y": found}, {"y": right}, CLASSES) == pytest.approx(0.9)
 
 
 def test_agreement_is_the_share_of_same_classes_where_that_is_less() -> None:
     right = array([10, 9], [10, 9], [10, 9], [10, 9])
     found = array([10, 9], [10, 9], [10, 9], [9, 10])  # cosines all above 0.99
-    assert agreement({"y": found}, {"y": right}) == 0.75
+    assert agreement({"y": found}, {"y": right}, CLASSES) == 0.75
+
+
+def test_largest_element_of_what_is_no_class_says_nothing() -> None:
+    right, found = array([10, 9]), array([9, 10])
+    assert agreement({"y": found}, {"y": right}, frozenset()) == pytest.approx(180 / 181)
+    assert agreement({"y": found}, {"y": right}, CLASSES) == 0
+
+
+def test_metric_without_targets_says_whether_classes_count() -> None:
+    data = HeldOut([{}], [{"y": array([1, 0])}], None, held_out=True)
+    assert Judge(data, None, 0.1).metric_name == "cosine"
+    assert Judge(replace(data, classes=CLASSES), None, 0.1).metric_name == "agreement"
 
 
 def test_agreement_is_that_of_the_worst_output() -> None:
     right = {"a": array([1, 0]), "b": array([1, 0])}
-    assert agreement({"a": array([1, 0]), "b": array([4, 3])}, right) == pytest.approx(0.8)
-    assert agreement({"a": array([4, 3]), "b": array([1, 0])}, right) == pytest.approx(0.8)
+    assert agreement({"a": array([1, 0]), "b": array([4, 3])}, right, frozenset()) == pytest.approx(0.8)
+    assert agreement({"a": array([4, 3]), "b": array([1, 0])}, right, frozenset()) == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize("output", ["a", "b"])
 @pytest.mark.parametrize("wrong", [NAN, INF])
 def test_agreement_passes_over_no_output_that_is_not_finite(output: str, wrong: float) -> None:
     right = {"a": array([1, 2]), "b": array([1, 2])}
-    assert math.isnan(agreement(right | {output: array([1, wrong])}, right))
+    assert math.isnan(agreement(right | {output: array([1, wrong])}, right, frozenset({"a", "b"})))
 
 
 def test_agreement_of_numbers_without_a_second_axis_is_over_all_of_them() -> None:
-    assert agreement({"y": array(4, 3)}, {"y": array(1, 0)}) == pytest.approx(0.8)
+    assert agreement({"y": array(4, 3)}, {"y": array(1, 0)}, CLASSES) == pytest.approx(0.8)
 
 
 def test_agreement_of_zeros_is_perfect_with_zeros_and_nothing_with_else() -> None:
     zeros, ones = np.zeros((1, 2)), np.ones((1, 2))
-    assert agreement({"y": zeros}, {"y": zeros}) == 1
-    assert agreement({"y": zeros}, {"y": ones}) == 0
+    assert agreement({"y": zeros}, {"y": zeros}, frozenset()) == 1
+    assert agreement({"y": zeros}, {"y": ones}, frozenset()) == 0
 
 
 def test_loss_is_relative_to_pytorchs_own_score() -> None:
@@ -143,7 +159,7 @@ def test_pytorch_answers_that_are_not_finite_are_refused(
     right: np.ndarray, target: np.ndarray | None, metric: Metric | None
 ) -> None:
     """No variant can be compared with them, and a manifest that holds their score could not be read back."""
-    with pytest.raises(DataError, match=r"PyTorch's own (agreement|mse) is (nan|inf), expected a finite number"):
+    with pytest.raises(DataError, match=r"PyTorch's own (cosine|mse) is (nan|inf), expected a finite number"):
         judge_of(right, target, metric)
 
 
@@ -152,12 +168,27 @@ def test_no_data_is_refused() -> None:
         Judge(HeldOut([], [], None, held_out=True), None, 0.1)
 
 
-def test_batches_that_cannot_be_joined_are_refused_with_their_shapes() -> None:
+def test_batches_that_cannot_be_compared_with_targets_are_refused_with_their_shapes() -> None:
     outputs = [{"y": np.ones((2, 5, 3))}, {"y": np.ones((2, 7, 3))}]
-    with pytest.raises(
-        DataError, match=r"outputs 'y' of shapes \[\(2, 5, 3\), \(2, 7, 3\)\], expected shapes that dif"
-    ):
-        Judge(HeldOut([{}, {}], outputs, None, held_out=True), None, 0.1)
+    targets = [np.ones((2, 5)), np.ones((2, 7))]
+    with pytest.raises(DataError, match=r"targets of shapes \[\(2, 5\), \(2, 7\)\], expected shapes that dif"):
+        Judge(HeldOut([{}, {}], outputs, targets, held_out=True), METRICS["accuracy"], 0.1)
+    with pytest.raises(DataError, match=r"outputs 'y' of shapes \[\(2, 5, 3\), \(2, 7, 3\)\], expected shapes that d"):
+        Judge(HeldOut([{}, {}], outputs, [np.ones(2), np.ones(2)], held_out=True), METRICS["accuracy"], 0.1)
+
+
+def test_sequences_of_several_lengths_are_compared_row_by_row() -> None:
+    outputs = [{"y": np.ones((2, 5, 3))}, {"y": np.ones((2, 7, 3))}]
+    judge = Judge(HeldOut([{"i": array(0)}, {"i": array(1)}], outputs, None, held_out=True), None, 0.1)
+    wrong = {"y": np.ones((2, 7, 3)) * [1, 1, -1]}  # cosine 1/3, in 14 of 24 rows
+    gate = judge.judge(lambda inputs: wrong if inputs["i"] else outputs[0])
+    assert gate.score == pytest.approx((10 + 14 / 3) / 24)
+
+
+def test_states_of_batches_of_several_sizes_do_not_stand_in_the_way_of_targets() -> None:
+    outputs = [{"y": array([0, 1], [0, 1]), "h": np.ones((1, 2, 4))}, {"y": array([1, 0]), "h": np.ones((1, 1, 4))}]
+    data = HeldOut([{}, {}], outputs, [np.array([1, 1]), np.array([0])], held_out=True)
+    assert Judge(data, METRICS["accuracy"], 0.1).reference_score == 1
 
 
 def test_several_batches_are_judged_together() -> None:

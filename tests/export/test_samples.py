@@ -52,11 +52,70 @@ def test_with_an_evaluation_all_of_the_calibration_calibrates() -> None:
     assert samples.metric.name == "accuracy"
 
 
-@pytest.mark.parametrize("calibration", [None, batches(1)])
-def test_example_inputs_judge_where_there_is_nothing_else_and_that_is_said(calibration: object) -> None:
-    samples = sort(calibration=calibration)
-    assert rows(samples.held_out.inputs) == {bytes(16)}
+def test_single_batch_is_cut_in_halves() -> None:
+    [batch] = batches(1)
+    samples = sort(calibration=[batch])
+    assert rows(samples.calibration) == {batch["x"][0].tobytes()}
+    assert rows(samples.held_out.inputs) == {batch["x"][1].tobytes()}
+    assert samples.held_out.held_out
+    assert not samples.warnings
+
+
+def test_without_data_the_example_calibrates_and_the_example_with_noise_judges_and_that_is_said() -> None:
+    samples = sort()
+    assert rows(samples.calibration) == {bytes(16)}
+    assert (samples.calibrating, samples.calibration_source) == (1, "example")
+    assert len(rows(samples.held_out.inputs)) == 8
+    assert not rows(samples.held_out.inputs) & rows(samples.calibration)
     assert not samples.held_out.held_out
+    evaluation, calibration = samples.warnings
+    assert evaluation.startswith("evaluation: no held-out data; the example inputs with noise judge")
+    assert calibration.startswith("calibration: no data; the example inputs calibrate")
+
+
+def test_without_data_an_example_that_cannot_be_varied_judges_and_calibrates_nothing() -> None:
+    source = source_of(torch.nn.Embedding(5, 3), torch.zeros(1, 4, dtype=torch.int64))
+    samples = sort_samples(source, Reference(source))
+    assert samples.calibration == []
+    assert [batch["x"].tolist() for batch in samples.held_out.inputs] == [[[0, 0, 0, 0]]]
+    assert "nothing calibrates: the example inputs judge" in samples.warnings[1]
+
+
+@pytest.mark.parametrize(("count", "calibrating"), [(2, 1), (4, 1), (9, 3)])
+def test_without_calibration_data_a_quarter_of_the_evaluation_calibrates_and_does_not_judge(
+    count: int, calibrating: int
+) -> None:
+    pairs = [(batch, np.array([i, i])) for i, batch in enumerate(batches(count))]
+    samples = sort(evaluation=Evaluation(pairs, lambda _outputs, _targets: 1.0))
+    assert len(samples.calibration) == calibrating
+    assert samples.calibration_source == "evaluation"
+    assert not rows(samples.calibration) & rows(samples.held_out.inputs)
+    assert rows(samples.calibration) | rows(samples.held_out.inputs) == rows(batches(count))
+    assert samples.held_out.targets is not None
+    known = {batch["x"].tobytes(): target for batch, target in pairs}
+    for inputs, target in zip(samples.held_out.inputs, samples.held_out.targets, strict=True):
+        np.testing.assert_array_equal(known[inputs["x"].tobytes()], target)
+    assert samples.warnings[0].startswith("calibration: no data; a quarter of the evaluation calibrates")
+
+
+def test_single_batch_of_evaluation_is_cut_with_its_targets() -> None:
+    data, targets = normal(8, 4), np.arange(8) % 3
+    samples = sort(evaluation=Evaluation([({"x": data}, targets)]))
+    np.testing.assert_array_equal(samples.calibration[0]["x"], data[:2])
+    np.testing.assert_array_equal(samples.held_out.inputs[0]["x"], data[2:])
+    assert samples.held_out.targets is not None
+    np.testing.assert_array_equal(samples.held_out.targets[0], targets[2:])
+
+
+def test_samples_that_judge_do_not_calibrate_even_where_they_were_given_for_both() -> None:
+    both, own = normal(2, 4, seed=1), normal(3, 4, seed=2)
+    samples = sort(
+        calibration=[{"x": np.concatenate([own, both])}, {"x": both}],
+        evaluation=Evaluation([({"x": both}, np.array([0, 1]))]),
+    )
+    assert rows(samples.calibration) == {row.tobytes() for row in own}
+    assert rows(samples.held_out.inputs) == {row.tobytes() for row in both}
+    assert samples.warnings == ["calibration: 4 samples also judge; they do not calibrate"]
 
 
 def test_pytorch_answers_every_batch_that_judges() -> None:
@@ -71,16 +130,29 @@ def test_pytorch_answers_every_batch_that_judges() -> None:
 def test_evaluation_without_targets_judges_by_agreement() -> None:
     samples = sort(evaluation=Evaluation([(batch, None) for batch in batches(2)]))
     assert samples.held_out.targets is None
-    assert Judge(samples.held_out, samples.metric, 0.01).metric_name == "agreement"
+    assert Judge(samples.held_out, samples.metric, 0.01).metric_name == "cosine"
+    assert samples.declared is None
+
+
+@pytest.mark.parametrize("metric", ["agreement", "cosine"])
+def test_source_without_targets_may_say_how_its_outputs_are_compared(metric: str) -> None:
+    assert sort(evaluation=Evaluation([(batch, None) for batch in batches(2)], metric)).declared == metric
+
+
+@pytest.mark.parametrize("metric", ["agreement", "cosine"])
+def test_comparison_with_pytorch_is_no_metric_for_targets(metric: str) -> None:
+    with pytest.raises(DataError, match=f"metric '{metric}', expected one of accuracy, mse, or a function"):
+        sort(evaluation=Evaluation([(batch, np.array([0, 1])) for batch in batches(2)], metric))
 
 
 def test_target_of_a_single_sample_may_be_a_plain_number() -> None:
-    samples = sort(evaluation=Evaluation([({"x": normal(1, 4, seed=i)}, np.array(1 - i)) for i in range(2)]))
+    pairs = [({"x": normal(1, 4, seed=i)}, np.array(1 - i)) for i in range(2)]
+    samples = sort(calibration=batches(1), evaluation=Evaluation(pairs))
     assert samples.held_out.targets is not None
     assert np.concatenate(samples.held_out.targets).tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("name", ["accuracy", "mse", "agreement"])
+@pytest.mark.parametrize("name", ["accuracy", "mse", "agreement", "cosine"])
 def test_function_of_the_users_is_never_taken_for_one_of_our_metrics(name: str) -> None:
     """`verify` finds ours by name, and has the user's no more."""
 

@@ -101,7 +101,7 @@ class _Build:
         meter = ErrorMeter(self._steering(samples), self._folder, options.threads, self._budget)
         tried = try_variants(options.variants, fp32, samples.calibration, bench, meter, self._progress)
         with self._progress.step("Timing"):
-            measured = self._timed(fp32, tried, bench)
+            measured = self._timed(fp32, tried)
         calibration = Calibration(samples.calibrating, samples.calibration_source)
         report = make_report(
             self._source.name,
@@ -158,25 +158,20 @@ class _Build:
                     break
         return answered
 
-    def _timed(self, fp32: Candidate, tried: Variants, bench: Bench) -> Measured:
-        """Time the variants among themselves, then PyTorch beside fp32: it would push their data out of the caches."""
+    def _timed(self, fp32: Candidate, tried: Variants) -> Measured:
         candidates = (fp32, *tried.candidates)
-        latencies_ms = bench.latencies_ms({candidate.name: candidate.session for candidate in candidates})
+        runs = {c.name: partial(c.session.run, self._example) for c in candidates}
         with self._reference.threads(self._options.threads):
-            beside = {
-                _PYTORCH: partial(self._reference.run, self._example),
-                FP32: partial(fp32.session.run, self._example),
-            }
-            pytorch_ms = interleaved_medians_ms(beside)[_PYTORCH]
+            times_ms = interleaved_medians_ms(runs | {_PYTORCH: partial(self._reference.run, self._example)})
         opening = {c.name: partial(Session, c.path, threads=self._options.threads) for c in candidates}
         opening_ms = interleaved_medians_ms(opening, budget_s=1.0, at_least=3)
         return Measured(
             others=tried.candidates,
             fp32=fp32,
-            packaged=choose(fp32, tried.candidates, latencies_ms, self._options.prefer),
+            packaged=choose(fp32, tried.candidates, times_ms, self._options.prefer),
             problems=tried.problems,
             skipped=tried.skipped,
-            latencies_ms=latencies_ms,
+            latencies_ms=times_ms,
             opening_ms=opening_ms,
-            pytorch_latency_ms=pytorch_ms,
+            pytorch_latency_ms=times_ms[_PYTORCH],
         )

@@ -19,7 +19,6 @@ __all__ = ["MAX_SLOWDOWN", "interleaved_medians_ms", "machine_name", "peak_memor
 MAX_SLOWDOWN = 1.1
 """A variant is slower than fp32 if its median is more than this many times fp32's."""
 
-_WARM_UP_RUNS = 3
 _IMPORTABLE_FROM = Path(__file__).parents[1]
 
 
@@ -28,7 +27,9 @@ def interleaved_medians_ms(
 ) -> dict[str, float]:
     """Return the median time of each run in milliseconds.
 
-    The runs take turns, so that a machine that slows down for a while slows all of them alike.
+    The runs take turns, in an order drawn by lot each time, so that a machine that slows down for a while slows all of
+    them alike. A run that is timed follows one of its own that is not: else whatever comes after PyTorch would find the
+    caches full of its data, and its threads still spinning.
 
     Args:
         runs: What to time, by name.
@@ -36,15 +37,15 @@ def interleaved_medians_ms(
         at_least: Rounds, at the least.
         at_most: Rounds, at the most.
     """
-    for run in runs.values():
-        for _ in range(_WARM_UP_RUNS):
-            run()
+    random = np.random.default_rng(0)
     times: dict[str, list[float]] = {name: [] for name in runs}
     end = time.perf_counter() + budget_s
     for round_number in range(at_most):
         if round_number >= at_least and time.perf_counter() > end:
             break
-        for name, run in runs.items():
+        for name in random.permutation([*runs]):
+            run = runs[name]
+            run()
             start = time.perf_counter()
             run()
             times[name].append((time.perf_counter() - start) * 1000)
@@ -77,9 +78,10 @@ def peak_memory_bytes(model: Path, inputs: Arrays, threads: int) -> int:
             command, cwd=_IMPORTABLE_FROM, capture_output=True, text=True, check=False
         )
     if found.returncode:
+        said = (found.stderr.strip().splitlines() or ["it said nothing"])[-1]
         msg = (
-            f"{model.name}: the process that measured its memory ended with {found.returncode}, expected it to open and "
-            "run; is there enough?"
+            f"{model.name}: the process that measured its memory ended with {found.returncode} ({said}), expected 0; is "
+            "there enough?"
         )
         raise GateError(msg)
     return int(found.stdout)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from benchmarks.real import adult_mlp, efficientnet, minilm, mnist_cnn, sentiment, speaker_lstm
 from benchmarks.real.bars import Bar, at_least, at_most
 from export import ModelSource
+from export.measure import MAX_SLOWDOWN
 
 __all__ = ["MODELS", "RealModel"]
 
@@ -65,7 +66,8 @@ MODELS = (
         classifies=True,
         bars=(
             *(at_least("top_1", 0.95), at_least("cosine", 0.99)),
-            *(at_least("times_fp32", 1.0), at_most("size_ratio", 0.5)),
+            # slower is what takes more than a tenth longer: less is noise
+            *(at_least("times_fp32", 1 / MAX_SLOWDOWN), at_most("size_ratio", 0.5)),
         ),
     ),
     # so small that fp32 may well be the best: what it gains, if anything, is for the table to say

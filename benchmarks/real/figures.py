@@ -1,8 +1,5 @@
 """What is measured of one artifact beside its PyTorch module, from its files: nothing is taken from its report."""
 
-import statistics
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from export.candidates import FP32
+from export.measure import interleaved_medians_ms
 from export.reference import Reference, to_arrays
 from export.source import ModelSource
 from handlers.registry.manifest import MANIFEST_FILE, Manifest, Variant, decode_manifest
@@ -21,7 +19,6 @@ from handlers.tasks.arrays import Arrays
 __all__ = ["Figures", "accuracy", "agreement", "mean_cosine", "measure"]
 
 _PYTORCH, _CHOSEN = "pytorch", "chosen"
-_LEAST_ROUNDS = 9
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def measure(source: ModelSource, artifact: Path, threads: int, *, classifies: bo
         expected = _answers([reference.run(inputs) for inputs, _ in batches])
         example = to_arrays(source)
         runs = {name: partial(session.run, example) for name, session in sessions.items()}
-        times_ms = _medians_ms(runs | {_PYTORCH: partial(reference.run, example)}, timing_s)
+        times_ms = interleaved_medians_ms(runs | {_PYTORCH: partial(reference.run, example)}, budget_s=timing_s)
     targets = [target for _, target in batches if target is not None]
     labels = np.concatenate(targets) if targets else None
     return Figures(
@@ -140,25 +137,6 @@ def _variants(manifest: Manifest) -> tuple[Variant, Variant]:
 def _answers(batches: list[Arrays]) -> np.ndarray:
     """Return the first output of all batches, joined."""
     return np.concatenate([next(iter(outputs.values())) for outputs in batches])
-
-
-def _medians_ms(runs: Mapping[str, Callable[[], object]], timing_s: float) -> dict[str, float]:
-    """Return the median time of each run in milliseconds; they take turns.
-
-    Unlike with `export.measure.interleaved_medians_ms`, the order of each turn is drawn by lot, and each timed run
-    follows one that is not timed: who comes after PyTorch finds the caches full of its data and its threads still
-    spinning, which doubled the time of the smallest model.
-    """
-    generator = np.random.default_rng(0)
-    times_ms: dict[str, list[float]] = {name: [] for name in runs}
-    end = time.perf_counter() + timing_s
-    while time.perf_counter() < end or len(times_ms[_PYTORCH]) < _LEAST_ROUNDS:
-        for name in generator.permutation([*runs]):
-            runs[name]()
-            start = time.perf_counter()
-            runs[name]()
-            times_ms[name].append((time.perf_counter() - start) * 1000)
-    return {name: statistics.median(values) for name, values in times_ms.items()}
 
 
 def _size_bytes(artifact: Path, variant: Variant) -> int:

@@ -18,7 +18,7 @@ from handlers.runtime.session import Session
 from tests.export.conftest import Built, built
 from tests.export.sources import OPTIONS, mlp, normal, read_manifest, silent, source_of
 
-OTHER_FILES = {"manifest.json", "report.json", "goldens.npz", "held-out.npz"}
+OTHER_FILES = {"manifest.json", "report.json", "report.html", "goldens.npz", "held-out.npz"}
 
 
 def trials(report: Report) -> dict[str, Trial]:
@@ -36,17 +36,17 @@ def test_int8_is_chosen_where_it_is_right_and_pays(large: Built) -> None:
     assert chosen.gate.passed
     assert (chosen.gate.metric, chosen.gate.reference, chosen.gate.samples) == ("accuracy", 1.0, 150)
     assert chosen.gate.loss <= OPTIONS.max_loss
-    assert (chosen.verdict, chosen.why) == ("chosen", "the smallest that passes")
+    assert (chosen.verdict, chosen.why) == ("chosen", "the smallest product of size and time that passes")
     assert (fp32.verdict, fp32.why) == ("packaged", "the last resort")
 
 
 def test_artifact_holds_what_its_manifest_names_and_nothing_that_was_rejected(large: Built) -> None:
     manifest = read_artifact(large.folder)
-    packaged = [trial.name for trial in large.report.trials if trial.verdict != "rejected"]
+    packaged = [trial.name for trial in large.report.trials if trial.verdict in {"chosen", "packaged"}]
     assert sorted(variant.name for variant in manifest.variants) == sorted(packaged)
     files = {f"{name}.onnx" for name in packaged}
     assert {path.name for path in large.folder.iterdir()} == files | OTHER_FILES
-    assert set(manifest.files) == files | {"report.json", "goldens.npz"}
+    assert set(manifest.files) == files | {"report.json", "report.html", "goldens.npz"}
 
 
 def test_manifest_says_what_was_built_and_measured(large: Built) -> None:
@@ -94,40 +94,65 @@ def test_hash_of_the_weights_changes_with_one_of_them(small: Built) -> None:
 class Outliers(nn.Module):
     """One huge weight in every channel, for an input that is always zero, swallows the scale of all others."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest: float) -> None:
         super().__init__()
         self.linear = nn.Linear(64, 64, bias=False)
         with torch.no_grad():
             self.linear.weight.copy_(torch.from_numpy(0.01 * normal(64, 64)))
-            self.linear.weight[:, 0] = 1e4
+            self.linear.weight[:, 0] = largest
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.linear(x)
         return result
 
 
-def test_fp32_is_chosen_where_int8_destroys_the_output_and_the_report_says_why(tmp_path: Path) -> None:
+def built_of_outliers(largest: float, folder: Path) -> Built:
     data = [{"x": normal(8, 64, seed=i)} for i in range(4)]
     for batch in data:
         batch["x"][:, 0] = 0
-    artifact = built(source_of(Outliers(), torch.zeros(1, 64), calibration=data), tmp_path / "artifact")
+    return built(source_of(Outliers(largest), torch.zeros(1, 64), calibration=data), folder)
+
+
+def test_fp32_is_chosen_where_nothing_smaller_can_hold_the_weights_and_the_report_says_why(tmp_path: Path) -> None:
+    artifact = built_of_outliers(1e6, tmp_path / "artifact")
     written = msgspec.json.decode((artifact.folder / "report.json").read_bytes())
     assert written["chosen"] == "fp32"
     found = {trial["name"]: (trial["verdict"], trial["why"]) for trial in written["trials"]}
     assert found["fp32"] == ("chosen", "nothing else passes")
-    for name in ("int8-dynamic", "int8-static"):
+    for name in ("int8-weights", "int8-dynamic", "int8-static"):
         verdict, why = found[name]
         assert verdict == "rejected"
         assert why.startswith("loses ")
         assert why.endswith("% of agreement, allowed 1.00%")
+    assert found["mixed-weights"] == ("rejected", "is no smaller than fp32")
     assert {path.name for path in artifact.folder.iterdir()} == {"fp32.onnx"} | OTHER_FILES
 
 
-def test_variant_that_needs_calibration_is_rejected_without(tmp_path: Path) -> None:
+def test_weights_that_only_fp16_can_hold_are_kept_in_it(tmp_path: Path) -> None:
+    by_name = trials(built_of_outliers(1e4, tmp_path / "artifact").report)
+    assert by_name["int8-weights"].verdict == "rejected"
+    mixed = by_name["mixed-weights"]
+    assert mixed.gate is not None
+    assert mixed.gate.passed
+    assert [node.stored for node in mixed.float_nodes] == ["fp16"]
+
+
+def test_without_data_the_proof_says_what_it_lacks(tmp_path: Path) -> None:
     artifact = built(source_of(mlp(4, 3)), tmp_path / "artifact")
-    static = trials(artifact.report)["int8-static"]
-    assert (static.verdict, static.why, static.gate) == ("rejected", "no calibration data", None)
+    manifest = read_manifest(artifact.folder)
     assert not artifact.report.held_out
+    assert not manifest.variants[-1].gate.held_out
+    assert manifest.provenance.calibration == artifact.report.calibration
+    assert (artifact.report.calibration.source, artifact.report.calibration.samples) == ("example", 1)
+    assert manifest.warnings == tuple(artifact.report.warnings)
+    assert [warning.partition(":")[0] for warning in manifest.warnings] == ["evaluation", "calibration"]
+    assert manifest.warnings[0] in (artifact.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_int8_that_needs_calibration_is_not_tried_where_only_what_judges_could_calibrate(tmp_path: Path) -> None:
+    source = source_of(nn.Sequential(nn.Embedding(9, 8), nn.Linear(8, 3)), torch.zeros(1, 4, dtype=torch.int64))
+    static = trials(built(source, tmp_path / "artifact").report)["int8-static"]
+    assert (static.verdict, static.why, static.gate) == ("rejected", "no calibration data that does not judge", None)
 
 
 def test_model_that_is_refused_leaves_nothing(tmp_path: Path) -> None:

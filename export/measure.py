@@ -80,8 +80,8 @@ def peak_memory_bytes(model: Path, inputs: Arrays, threads: int) -> int:
     if found.returncode:
         said = (found.stderr.strip().splitlines() or ["it said nothing"])[-1]
         msg = (
-            f"{model.name}: the process that measured its memory ended with {found.returncode} ({said}), expected 0; is "
-            "there enough?"
+            f"{model.name}: the process that measured its memory ended with {found.returncode} ({said}), expected 0; "
+            "is there enough?"
         )
         raise GateError(msg)
     return int(found.stdout)

@@ -41,6 +41,8 @@ class Evaluation:
             or any other iterable.
         metric: "accuracy" (target int [batch]; the first output's argmax over its last axis, or > 0.5 where that axis
             is 1), "mse" (target of the first output's shape), or a function of (outputs, target), larger is better.
+            Without targets, how outputs are compared with PyTorch's: "agreement" (mean cosine and, in every output, the
+            largest element) or "cosine"; anything else: by what made them, see `export.classes`.
     """
 
     batches: Iterable[Batch]
@@ -58,8 +60,8 @@ class ModelSource:
         outputs: Names of what `module.forward()` returns, in its order.
         dynamic: Axes of variable length by input, as {"image": {0: "batch"}}; None: axis 0 of every input; {}: none.
         calibration: Named input arrays, as many batches as represent the data (some hundred samples), never from
-            `evaluation`; None: no variant that needs calibration is tried.
-        evaluation: None: variants are judged by their agreement with fp32.
+            `evaluation`; None: a quarter of `evaluation`, or the example inputs.
+        evaluation: None: half of `calibration` judges, by agreement with PyTorch, or the example inputs with noise.
         task: What stands between a user's input and the tensors; None: tensors.
         tokenizer: A `tokenizer.json` that travels with the model; None: there is none.
     """

@@ -35,6 +35,7 @@ _PYTORCH = "pytorch"
 _GOLDENS_FILE = "goldens.npz"
 _CHECKED_BATCHES = 2  # of the source's data, for parity; the gate sees all of it
 _STEERING_BATCH = 16  # samples at once, while the search measures
+_STEERING_BYTES = 256 * 1024 * 1024  # of PyTorch's answers that are kept for the search
 _STEERING_SHARE = 1 / 60  # of the search's time that PyTorch may take for all that steers: then so may each measurement
 
 
@@ -150,11 +151,14 @@ class _Build:
             else:
                 pieces.append(batch)
         answered = []
+        size = 0
         end = time.perf_counter() + self._options.search_s * _STEERING_SHARE
         with self._reference.threads(self._options.threads):
             for piece in pieces:
-                answered.append((piece, self._reference.run(piece)))
-                if time.perf_counter() > end:
+                answers = self._reference.run(piece)
+                answered.append((piece, answers))
+                size += sum(value.nbytes for value in answers.values())
+                if time.perf_counter() > end or size > _STEERING_BYTES:
                     break
         return answered
 

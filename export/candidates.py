@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from export.errors import GateError
 from export.judge import Judge
 from export.measure import MAX_SLOWDOWN, interleaved_medians_ms
 from export.metrics import output_errors
-from export.report import FloatNode, OutputError, Preference
+from export.report import Confusion, FloatNode, OutputError, Preference
 from handlers.errors import LambdaserveError
 from handlers.registry.manifest import Gate
 from handlers.runtime.goldens import Golden, replay
@@ -30,15 +30,15 @@ _SAME_SIZE, _SAME_LATENCY = 1.02, 1.05  # factors within which two variants coun
 
 @dataclass(frozen=True)
 class Candidate:
-    """A variant that could be made, opened and run; `answers` are its outputs on what judges."""
+    """A variant that could be made, opened and run; `confusion` is None where what judges has no classes."""
 
     name: str
     path: Path
     session: Session
     gate: Gate
     golden_tolerance: dict[str, float]
-    answers: Arrays
     errors: list[OutputError]
+    confusion: Confusion | None = None
     how: str = ""
     float_nodes: tuple[FloatNode, ...] = ()
 
@@ -95,17 +95,22 @@ class Bench:
         if not all(math.isfinite(tolerance) for tolerance in tolerances.values()):
             msg = f"answers the goldens with {deviations}, expected differences that are numbers"
             raise GateError(msg)
-        errors = output_errors(answers, self.judge.reference)
-        return Candidate(name, path, session, gate, tolerances, answers, errors, how, tuple(float_nodes))
+        return Candidate(
+            name=name,
+            path=path,
+            session=session,
+            gate=gate,
+            golden_tolerance=tolerances,
+            errors=output_errors(answers, self.judge.reference),
+            confusion=self.judge.confusion(answers),
+            how=how,
+            float_nodes=tuple(float_nodes),
+        )
 
     def latencies_ms(self, sessions: Mapping[str, Session], budget_s: float = 2.0) -> dict[str, float]:
         """Return the median time of a run on the example inputs, by name, of runs that take turns."""
         runs = {name: partial(session.run, self.example) for name, session in sessions.items()}
         return interleaved_medians_ms(runs, budget_s=budget_s)
-
-    def reopened(self, candidate: Candidate) -> Candidate:
-        """Return a candidate with a new session: its file has been replaced by one that does the same."""
-        return replace(candidate, session=Session(candidate.path, threads=self.threads))
 
 
 def _tolerances(deviations: Mapping[str, float], goldens: Sequence[Golden]) -> dict[str, float]:

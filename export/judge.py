@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.errors import DataError
-from export.metrics import AGREEMENT, COSINE, Metric, agreement, first_output
+from export.metrics import AGREEMENT, COSINE, METRICS, Metric, agreement, confusion, first_output
+from export.report import Confusion
 from handlers.registry.manifest import Gate
 from handlers.tasks.arrays import Arrays
 
@@ -84,6 +85,12 @@ class Judge:
             samples=self.data.samples,
             held_out=self.data.held_out,
         )
+
+    def confusion(self, answers: Arrays) -> Confusion | None:
+        """Return which classes PyTorch and these answers take for which; None where classes are not what judges."""
+        if self.targets is None or self.metric_name != METRICS["accuracy"].name:
+            return None
+        return confusion(self.reference, answers, self.targets)
 
     @property
     def metric_name(self) -> str:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from export.candidates import FP32, Candidate, why_not
 from export.judge import Judge
 from export.measure import machine_name
-from export.metrics import confusion
-from export.report import Confusion, Preference, Report, Search, Trial, Verdict
+from export.report import Preference, Report, Search, Trial, Verdict
 from handlers.registry.manifest import Calibration
 from handlers.runtime.cpu import cpu_kind
 
@@ -75,7 +74,7 @@ def make_report(  # noqa: PLR0913 - each is something else
         search=search,
         warnings=list(warnings),
         trials=trials,
-        confusion=_confusion(judge, measured.chosen),
+        confusion=measured.chosen.confusion,
     )
 
 
@@ -105,9 +104,3 @@ def _verdict(candidate: Candidate, measured: Measured, prefer: Preference) -> tu
     return (
         ("rejected", why) if why else ("packaged", f"passes, and is not {_CHOSEN[prefer].removesuffix(' that passes')}")
     )
-
-
-def _confusion(judge: Judge, chosen: Candidate) -> Confusion | None:
-    if judge.targets is None or judge.metric_name != "accuracy":
-        return None
-    return confusion(judge.reference, chosen.answers, judge.targets)

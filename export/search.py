@@ -61,7 +61,8 @@ class ErrorMeter:
     def measure(self, write: Callable[[Path], None]) -> float:
         """Return the squared error of the model that `write` writes, relative to the squares of PyTorch's outputs.
 
-        Of several outputs, the worst counts. Infinite for what cannot be made, opened or run.
+        Of several outputs, the worst counts; of integers and text, the share that differs. Infinite for what cannot be
+        made, opened or run.
         """
         start = time.perf_counter()
         try:
@@ -90,21 +91,32 @@ class ErrorMeter:
         for inputs, expected in self._batches:
             found = session.run(inputs)
             for name in totals:
-                totals[name] += _power(found[name].astype(np.float64) - expected[name])
+                totals[name] += _deviation(found[name], expected[name])
         errors = [total / (self._powers[name] or 1.0) for name, total in totals.items()]
         worst = float(np.max(errors)) if errors else 0.0
         return worst if np.isfinite(worst) else math.inf
 
 
-def _power(values: np.ndarray) -> float:
+def _deviation(found: np.ndarray, expected: np.ndarray) -> float:
+    """Return the sum of squared differences; of what is no floating number, how many elements differ."""
+    if expected.dtype.kind != "f":
+        return float(np.sum(found != expected))
     with np.errstate(all="ignore"):
-        return float(np.square(values).sum())
+        # equal infinities, as of what is masked, are no difference
+        difference = np.where(found == expected, 0.0, found.astype(np.float64) - expected)
+        return float(np.square(difference).sum())
 
 
 def _powers(outputs: Sequence[Arrays]) -> dict[str, float]:
-    """Return the sum of squares of each floating output over all batches."""
-    names = [name for name, value in outputs[0].items() if value.dtype.kind == "f"]
-    return {name: sum(_power(batch[name].astype(np.float64)) for batch in outputs) for name in names}
+    """Return what deviations of each output are relative to: its sum of squares, or how many elements it has."""
+    powers = dict.fromkeys(outputs[0], 0.0)
+    for batch in outputs:
+        for name, values in batch.items():
+            numbers = (
+                values[np.isfinite(values)].astype(np.float64) if values.dtype.kind == "f" else np.ones(values.size)
+            )
+            powers[name] += float(np.square(numbers).sum())
+    return powers
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-import onnx
-
 from export.candidates import FP32, Bench, Candidate
 from export.errors import GateError, in_one_line
 from export.mending import mend, write_measured
+from export.preparation import prepare_best
 from export.progress import Progress
 from export.quantize.families import Dynamic, Family, Static, Weights
-from export.quantize.graph import Prepared, prepare
+from export.quantize.graph import Prepared
 from export.quantize.ranges import METHODS, find_ranges
 from export.search import ErrorMeter
-from handlers.runtime.session import Session
 from handlers.tasks.arrays import Arrays
 
 __all__ = ["VARIANTS", "Variants", "try_variants"]
@@ -27,8 +25,6 @@ VARIANTS = ("int8-weights", "int8-dynamic", "int8-static", "int8-mixed", "mixed-
 """What is tried beside fp32, which always is."""
 
 _WORTH = 0.95  # of the time of the fastest that passes: what cannot be faster than that need not be mended
-_SAME_ERROR = 1e-6  # squared, relative: what fused operators may differ by from PyTorch
-_SAME_TIME = 1.05  # factor that fused operators may take longer by noise
 _QUICK_S = 0.5  # for times that decide what to try next, and are measured again before anything is chosen
 
 
@@ -84,9 +80,10 @@ class _Attempts:
     def run(self, wanted: frozenset[str]) -> Variants:
         mixed = wanted & {"int8-mixed", "mixed-weights"}
         with self._progress.step("Preparing the graph"):
-            prepared = self._attempt(VARIANTS, self._prepare)
-        if prepared is None:
+            found = self._attempt(VARIANTS, lambda: prepare_best(self._fp32.path, self._bench, self._meter))
+        if found is None:
             return self._done
+        prepared, self._fused = found
         makers: dict[str, Callable[[], Family]] = {
             "int8-weights": partial(Weights, prepared),
             "int8-dynamic": partial(Dynamic, prepared),
@@ -121,34 +118,6 @@ class _Attempts:
         self._done.problems |= dict.fromkeys(names, reason)
         return None
 
-    def _prepare(self) -> Prepared:
-        """Return the model with fused operators, if it has some that pay; else without."""
-        try:
-            fused = prepare(self._fp32.path, fuse=True)
-        except Exception:  # noqa: BLE001 - rewriting is not worth failing for: the plain graph is always there
-            return prepare(self._fp32.path, fuse=False)
-        if not fused.fused:
-            return fused
-        plain = prepare(self._fp32.path, fuse=False)
-        if self._meter.measure(lambda path: onnx.save(fused.model, path)) > _SAME_ERROR:
-            return plain
-        times = self._times({"fused": fused, "plain": plain})
-        if times["fused"] > _SAME_TIME * times["plain"]:
-            return plain
-        self._fused = f"; fused: {fused.described}"
-        return fused
-
-    def _times(self, models: Mapping[str, Prepared]) -> dict[str, float]:
-        sessions = {}
-        for name, prepared in models.items():
-            path = self._folder / f"{name}.trial"
-            try:
-                onnx.save(prepared.model, path)
-                sessions[name] = Session(path, threads=self._bench.threads)
-            finally:
-                path.unlink(missing_ok=True)
-        return self._bench.latencies_ms(sessions, _QUICK_S)
-
     def _static(self, prepared: Prepared) -> Family:
         """Return the family with the ranges, of three methods, that make the smallest error."""
         if not self._calibration:
@@ -176,13 +145,19 @@ class _Attempts:
         return best[1]
 
     def _whole(self, make: Callable[[], Family]) -> Family:
+        """Return a family, after the variant in which all of it is quantised has been tried."""
         family = make()
         if not family.units:
             msg = f"{family.nothing}, expected some that are worth it"
             raise GateError(msg)
         path = self._folder / f"{family.name}.onnx"
         how = f"{family.described(0)}{self._fused}"
-        self._done.candidates.append(write_measured(family, family.name, family.units, path, how, self._bench))
+        candidate = self._attempt(
+            [family.name],
+            lambda: write_measured(family, family.name, family.units, path, how, self._bench),
+        )
+        if candidate is not None:
+            self._done.candidates.append(candidate)
         return family
 
     def _mend(self, families: Mapping[str, Family]) -> None:
@@ -194,14 +169,17 @@ class _Attempts:
         half: frozenset[str] = frozenset()
         if "int8-weights" in families and not passed:
             half = self._mended(families["int8-weights"], times[FP32])
-        integers = [name for name in ("int8-dynamic", "int8-static") if name in made]
-        missed = sorted(set(integers) - set(passed), key=times.__getitem__)
+        if passed:
+            self._done.skipped["mixed-weights"] = f"{passed[0]} passes the gate"
+        integers = [name for name, family in families.items() if family.computes_integers]
+        best = min((times[name] for name in integers if name in passed), default=math.inf)
+        # the fastest first; what cannot be made as a whole may be the fastest of all
+        missed = sorted(set(integers) - set(passed), key=lambda name: times.get(name, 0.0))
         if not missed:
             self._done.skipped["int8-mixed"] = "nothing that computes in integers misses the gate"
-        best = min((times[name] for name in integers if name in passed), default=math.inf)
         failures = []
         for name in missed:
-            if times[name] > _WORTH * best:
+            if times.get(name, 0.0) > _WORTH * best:
                 failures.append(f"{name} misses the gate, and is no faster than what passes")
                 continue
             families[name].keep_half(half)
@@ -211,8 +189,6 @@ class _Attempts:
             failures.append(self._done.problems["int8-mixed"])
         if failures:
             self._done.problems["int8-mixed"] = "; ".join(failures)
-        if passed:
-            self._done.skipped["mixed-weights"] = f"{passed[0]} passes the gate"
 
     def _mended(self, family: Family, limit_ms: float) -> frozenset[str]:
         """Note what mending a family comes to; return what was left out."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import onnxruntime
 
 from export.measure import interleaved_medians_ms
-from handlers.runtime.session import Session
+from handlers.runtime.session import DISABLED_OPTIMIZERS, Session
 
 __all__ = ["optimise_ahead"]
 
@@ -26,7 +26,9 @@ def optimise_ahead(path: Path, threads: int) -> bool:
     options.optimized_model_filepath = str(optimised)
     options.log_severity_level = 4
     try:
-        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"], disabled_optimizers=DISABLED_OPTIMIZERS
+        )
         if optimised.stat().st_size > _LARGEST_GROWTH * path.stat().st_size:
             return False
         opening = {str(file): partial(Session, file, threads=threads) for file in (path, optimised)}

@@ -22,7 +22,7 @@ def candidate(folder: Path, name: str, size: int, *, loss: float = 0.0) -> Candi
     path = folder / f"{name}.onnx"
     path.write_bytes(bytes(size))
     gate = Gate("accuracy", 0.9, 0.9 * (1 - loss), loss, 0.01, passed=loss <= 0.01, samples=100, held_out=True)
-    return Candidate(name, path, cast("Session", None), gate, {}, {}, [])
+    return Candidate(name, path, cast("Session", None), gate, {}, [])
 
 
 def chosen(

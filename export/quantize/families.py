@@ -18,6 +18,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto
 from onnxruntime.quantization.calibrate import TensorsData
 
+from export.figures import format_count
 from export.quantize.graph import Prepared, copied, large_weights, with_products
 from export.quantize.integers import dynamic_nodes, quantize_dynamically, quantize_statically, static_nodes
 from export.quantize.weights import pack_weights
@@ -70,9 +71,9 @@ class Family(ABC):
 
     def described(self, left_out: int) -> str:
         """Say how a variant is made in which so many units are left out."""
-        kept = f"{len(self.units) - left_out} of {len(self.units)}" if left_out else f"{len(self.units)}"
+        kept = f"{len(self.units) - left_out} of " if left_out else ""
         rest = ", weights of the others in int8" if left_out else ""
-        return f"{kept} nodes computed in int8, {self._ranges_described}{rest}"
+        return f"{kept}{format_count(len(self.units), 'node')} computed in int8, {self._ranges_described}{rest}"
 
     _ranges_described: str = ""
 
@@ -130,8 +131,13 @@ class Weights(Family):
 
     def described(self, left_out: int) -> str:
         """Say how a variant is made in which so many weights are left out."""
-        kept = f"{len(self.units) - left_out} of {len(self.units)} weights in int8, {left_out} in fp16"
-        return f"{kept if left_out else f'{len(self.units)} weights in int8'}, computed in float"
+        weights = format_count(len(self.units), "weight")
+        kept = (
+            f"{len(self.units) - left_out} of {weights} in int8, {left_out} in fp16"
+            if left_out
+            else f"{weights} in int8"
+        )
+        return f"{kept}, computed in float"
 
     def price(self, unit: str) -> float:
         """Return the number of values, each of which takes one byte more in fp16."""

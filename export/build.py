@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -93,7 +93,7 @@ class _Build:
             judge = Judge(samples.held_out, samples.metric, options.max_loss)
         with self._progress.step("Converting to ONNX"):
             session = self._convert(samples)
-            judge = Judge(replace(samples.held_out, classes=self._classes(samples)), samples.metric, options.max_loss)
+            judge = judge.with_classes(self._classes(samples))
             goldens, replayed = make_goldens(
                 self._folder / _GOLDENS_FILE, samples.singles, self._reference.run, session.inputs, session.outputs
             )

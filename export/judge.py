@@ -1,7 +1,8 @@
 """The gate: how good a variant is on inputs whose right answers are known. Needs no torch."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -62,6 +63,12 @@ class Judge:
         if not np.isfinite(self.reference_score):
             msg = f"evaluation: PyTorch's own {self.metric_name} is {self.reference_score}, expected a finite number"
             raise DataError(msg)
+
+    def with_classes(self, classes: frozenset[str]) -> "Judge":
+        """Return a judge that knows which outputs hold scores of classes; PyTorch agrees with itself as before."""
+        other = copy(self)
+        other.data = replace(self.data, classes=classes)
+        return other
 
     def judge(self, run: Callable[[Arrays], Arrays]) -> Gate:
         """Return the gate's verdict on what `run` answers."""

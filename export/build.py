@@ -23,7 +23,7 @@ from export.reporting import Measured, make_report
 from export.samples import Samples, sort_samples
 from export.search import Budget, ErrorMeter
 from export.source import ModelSource
-from export.splits import cut, has_samples
+from export.splits import cut, length_of
 from export.variants import VARIANTS, Variants, try_variants
 from handlers.registry.manifest import Calibration
 from handlers.runtime.session import Session
@@ -99,11 +99,14 @@ class _Build:
             )
         bench = Bench(judge, replayed, goldens.output_stride, self._example, options.threads)
         fp32 = bench.measured(FP32, self._folder / f"{FP32}.onnx", "as exported from PyTorch")
-        meter = ErrorMeter(self._steering(samples), self._folder, options.threads, self._budget)
-        tried = try_variants(options.variants, fp32, samples.calibration, bench, meter, self._progress)
+        steering = self._steering(samples)
+        # what only compares an operator with its parts, and decides on nothing, may look at the example
+        seen = steering or [(self._example, self._reference.run(self._example))]
+        meter = ErrorMeter(seen, self._folder, options.threads, self._budget)
+        calibration = samples.calibration
+        tried = try_variants(options.variants, fp32, calibration, bench, meter, self._progress, steered=bool(steering))
         with self._progress.step("Timing"):
             measured = self._timed(fp32, tried)
-        calibration = Calibration(samples.calibrating, samples.calibration_source)
         report = make_report(
             self._source.name,
             measured,
@@ -111,7 +114,7 @@ class _Build:
             prefer=options.prefer,
             max_loss=options.max_loss,
             threads=options.threads,
-            calibration=calibration,
+            calibration=Calibration(samples.calibrating, samples.calibration_source),
             search=Search(
                 options.search_s, round(self._budget.taken_s, 1), self._budget.measurements, bench.judgements
             ),
@@ -144,21 +147,18 @@ class _Build:
     def _steering(self, samples: Samples) -> list[tuple[Arrays, Arrays]]:
         """Return what steers the search, with PyTorch's answers: calibration data, as much as there is time for."""
         pieces = []
-        for batch in samples.calibration or [self._example]:
-            if has_samples(batch, self._source.dynamic_axes):
-                count = len(next(iter(batch.values())))
-                pieces += [cut(batch, slice(i, i + _STEERING_BATCH)) for i in range(0, count, _STEERING_BATCH)]
-            else:
-                pieces.append(batch)
+        for batch in samples.steering:
+            starts = range(0, length_of(batch), _STEERING_BATCH) if samples.divisible else ()
+            pieces += [cut(batch, slice(start, start + _STEERING_BATCH)) for start in starts] or [batch]
         answered = []
-        size = 0
+        size_bytes = 0
         end = time.perf_counter() + self._options.search_s * _STEERING_SHARE
         with self._reference.threads(self._options.threads):
             for piece in pieces:
                 answers = self._reference.run(piece)
                 answered.append((piece, answers))
-                size += sum(value.nbytes for value in answers.values())
-                if time.perf_counter() > end or size > _STEERING_BYTES:
+                size_bytes += sum(value.nbytes for value in answers.values())
+                if time.perf_counter() > end or size_bytes > _STEERING_BYTES:
                     break
         return answered
 
@@ -178,4 +178,5 @@ class _Build:
             latencies_ms=times_ms,
             opening_ms=opening_ms,
             pytorch_latency_ms=times_ms[_PYTORCH],
+            pytorch_size_bytes=self._reference.size_bytes(),
         )

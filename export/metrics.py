@@ -31,8 +31,8 @@ class Metric:
 def agreement(found: Arrays, expected: Arrays, classes: frozenset[str]) -> float:
     """Return how far outputs agree with the reference's: 1 is perfect.
 
-    It is the least, over all outputs, of the mean cosine of each sample and, for outputs in `classes` with more than
-    one class (last axis), of the share of samples with the same argmax.
+    It is the least, over all outputs, of the mean cosine of each sample and, for outputs in `classes` (last axis), of
+    the share of samples with the same class. Of integers and text it is the share of equal elements.
     """
     with np.errstate(all="ignore"):  # infinities, as above
         # not min(): it would pass over a NaN
@@ -41,11 +41,11 @@ def agreement(found: Arrays, expected: Arrays, classes: frozenset[str]) -> float
 
 
 def _agreement_of(found: np.ndarray, expected: np.ndarray, classes: bool) -> float:  # noqa: FBT001 - private
-    if expected.dtype.kind not in "fiub":
+    if expected.dtype.kind != "f":
         return float(np.mean(found == expected))
     scores = [mean_cosine(found, expected)]
-    if classes and expected.ndim > 1 and expected.shape[-1] > 1:
-        scores.append(float(np.mean(found.argmax(-1) == expected.argmax(-1))))
+    if classes and expected.ndim > 1 and expected.size:
+        scores.append(float(np.mean(_predicted(found) == _predicted(expected))))
     return float(np.min(scores))
 
 
@@ -125,17 +125,17 @@ def _finite(value: float) -> float | None:
 
 
 def confusion(reference: Arrays, found: Arrays, targets: np.ndarray) -> Confusion | None:
-    """Return the confusion matrices of the reference and of another; None where targets are no classes of few.
+    """Return the confusion matrices of the reference and of another; None where there are more than 1,000 classes.
 
     Args:
         reference: PyTorch's outputs, the first of them float [batch, classes].
         found: The other's.
-        targets: int [batch].
+        targets: Classes [batch].
     """
     scores = first_output(reference)
-    if targets.dtype.kind not in "iub" or scores.ndim not in {1, 2} or scores.shape[-1] > _MOST_CLASSES:
-        return None
     classes = max(2, scores.shape[-1] if scores.ndim > 1 else 1)
+    if classes > _MOST_CLASSES:
+        return None
 
     def counted(outputs: Arrays) -> list[list[int]]:
         matrix = np.zeros((classes, classes), np.int64)

@@ -74,6 +74,11 @@ class Reference:
         finally:
             torch.set_num_threads(before)
 
+    def size_bytes(self) -> int:
+        """Return the size of all parameters and buffers in memory; what is shared counts once."""
+        values = {id(value): value for value in [*self._module.parameters(), *self._module.buffers()]}
+        return sum(value.numel() * value.element_size() for value in values.values())
+
     def weights_sha256(self) -> str:
         """Return a hash over names, dtypes, shapes and bytes of all parameters and buffers."""
         digest = hashlib.sha256()

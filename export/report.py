@@ -108,6 +108,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     pytorch_score: float
     pytorch_latency_ms: float
+    pytorch_size_bytes: int
+    classes: list[str]
     samples: int
     held_out: bool
     calibration: Calibration
@@ -134,7 +136,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         speed = [format_speed(chosen.latency_ms, self.pytorch_latency_ms, "PyTorch")]
         scores = f"PyTorch {format_score(self.pytorch_score)}"
         if chosen is not fp32:
-            size += f", {format_ratio(chosen.size_bytes, fp32.size_bytes)} of fp32"
+            of_pytorch = format_ratio(chosen.size_bytes, self.pytorch_size_bytes)
+            size += f", {format_ratio(chosen.size_bytes, fp32.size_bytes)} of fp32 and {of_pytorch} of PyTorch"
             speed.insert(0, format_speed(chosen.latency_ms, fp32.latency_ms, "fp32"))
             scores = f"fp32 {_score(fp32)}, {scores}"
         first = (

@@ -56,6 +56,7 @@ def _headline(report: Report) -> list[Element]:
     chosen, fp32 = report.chosen_trial, report.fp32
     size = format_size(chosen.size_bytes or 0)
     of_fp32 = f"{format_ratio(chosen.size_bytes, fp32.size_bytes)} of fp32's {format_size(fp32.size_bytes or 0)}"
+    of_pytorch = f"{format_ratio(chosen.size_bytes, report.pytorch_size_bytes)} of PyTorch's weights"
     speeds = [
         format_speed(chosen.latency_ms, fp32.latency_ms, "fp32") if chosen is not fp32 else "",
         format_speed(chosen.latency_ms, report.pytorch_latency_ms, "PyTorch"),
@@ -70,7 +71,7 @@ def _headline(report: Report) -> list[Element]:
     ]
     judged = "held-out samples" if report.held_out else "example inputs, no held-out data"
     tiles = [
-        _tile("size", size, of_fp32 if chosen is not fp32 else "the weights as PyTorch has them"),
+        _tile("size", size, *([of_fp32] if chosen is not fp32 else []), of_pytorch),
         _tile("time of a run", format_ms(chosen.latency_ms or 0), *filter(None, speeds)),
         *(
             [_tile(report.metric, format_score(chosen.gate.score), format_loss(chosen.gate.loss), *scores)]
@@ -135,6 +136,9 @@ def _circumstances(report: Report) -> list[Element]:
     facts = {
         "metric": f"{_METRICS.get(report.metric, f'{report.metric}, a function of the source')}. PyTorch scores "
         f"{format_score(report.pytorch_score)}.",
+        "outputs with classes": f"{', '.join(report.classes)}: of these, the class of each sample counts too."
+        if report.classes
+        else "none: the largest element of an output says nothing.",
         "what judges": f"{format_count(report.samples, 'sample')} of {judges}, looked at "
         f"{format_count(search.judgements, 'time')}: the more often, the likelier it is that a variant passes by luck.",
         "what passes": f"A variant may lose {report.max_loss:.2%} of PyTorch's score.",

@@ -20,7 +20,7 @@ def trials_section(report: Report) -> list[Element]:
         "tr",
         element("th", "PyTorch", _note("the trained module"), scope="row"),
         _number(format_score(report.pytorch_score), "reference"),
-        _number(""),
+        _number(format_size(report.pytorch_size_bytes), "weights"),
         _number(format_ms(report.pytorch_latency_ms), "reference"),
         _number(""),
         element("td", "reference"),

@@ -34,6 +34,7 @@ class Measured:
     latencies_ms: Mapping[str, float]
     opening_ms: Mapping[str, float]
     pytorch_latency_ms: float
+    pytorch_size_bytes: int
 
     @property
     def chosen(self) -> Candidate:
@@ -68,6 +69,8 @@ def make_report(  # noqa: PLR0913 - each is something else
         metric=judge.metric_name,
         pytorch_score=judge.reference_score,
         pytorch_latency_ms=measured.pytorch_latency_ms,
+        pytorch_size_bytes=measured.pytorch_size_bytes,
+        classes=sorted(judge.data.classes),
         samples=judge.data.samples,
         held_out=judge.data.held_out,
         calibration=calibration,

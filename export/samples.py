@@ -1,6 +1,6 @@
 """The data of a source, sorted: what calibrates, and what judges. Nothing does both."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,10 +9,10 @@ import numpy as np
 from export.batches import read_calibration, read_evaluation
 from export.errors import DataError
 from export.judge import HeldOut
-from export.metrics import AGREEMENT, COSINE, METRICS, Metric
+from export.metrics import AGREEMENT, COSINE, METRICS, Metric, first_output
 from export.reference import Reference, to_arrays
 from export.source import Evaluation, ModelSource
-from export.splits import in_halves, take_some, without
+from export.splits import cut, in_halves, length_of, take_some, without
 from export.variations import noisy
 from handlers.tasks.arrays import Arrays
 
@@ -33,6 +33,9 @@ class Samples:
     Attributes:
         calibration: Batches that set the ranges of quantised activations; empty where they would judge too.
         calibration_source: Where they come from.
+        steering: What steers the search: the same, or the example's values in another order; empty where there is none
+            that does not judge.
+        divisible: Whether axis 0 counts samples, which do not know of each other, so that batches can be cut.
         held_out: Batches that judge, with PyTorch's answers.
         metric: How they judge; None: by agreement with PyTorch.
         declared: What a source without targets said of how its outputs are compared: "agreement" or "cosine"; None:
@@ -43,6 +46,8 @@ class Samples:
 
     calibration: list[Arrays]
     calibration_source: CalibrationSource
+    steering: list[Arrays]
+    divisible: bool
     held_out: HeldOut
     metric: Metric | None
     declared: str | None
@@ -52,9 +57,7 @@ class Samples:
     @property
     def calibrating(self) -> int:
         """How many samples calibrate, counted along axis 0 of the first input."""
-        return sum(
-            len(next(iter(batch.values()))) if next(iter(batch.values())).ndim else 1 for batch in self.calibration
-        )
+        return sum(length_of(batch) for batch in self.calibration)
 
 
 def sort_samples(source: ModelSource, reference: Reference) -> Samples:
@@ -68,7 +71,7 @@ def sort_samples(source: ModelSource, reference: Reference) -> Samples:
         DataError: The data is empty, or its names, datatypes or shapes are not the model's.
     """
     example = to_arrays(source)
-    axes = source.dynamic_axes
+    divisible = _is_divisible(example, source, reference)
     warnings: list[str] = []
     calibration = read_calibration(source, example)
     origin: CalibrationSource = "calibration"
@@ -78,37 +81,64 @@ def sort_samples(source: ModelSource, reference: Reference) -> Samples:
     if source.evaluation is not None:
         judging, targets = read_evaluation(source, example)
         metric = _metric(source.evaluation, targets=targets is not None)
-        calibration = _distinct(calibration, judging, axes, warnings)
+        calibration = _distinct(calibration, judging, warnings, divisible=divisible)
         if not calibration:
             origin = "evaluation"
-            calibration, judging, targets = take_some(judging, targets, axes)
+            taken, judging, targets = take_some(judging, targets, divisible=divisible)
+            calibration = _distinct(taken, judging, warnings, divisible=divisible)
             if calibration:
                 warnings.append(_EVALUATION_CALIBRATES)
     elif calibration:
-        calibration, judging = in_halves(calibration, axes)
-        calibration = _distinct(calibration, judging, axes, warnings)
+        calibration, judging = in_halves(calibration, divisible=divisible)
+        calibration = _distinct(calibration, judging, warnings, divisible=divisible)
     held_out = bool(judging)
     if not judging:
         judging = _made_up(example)
+    steering = calibration
     if not calibration:
         origin = "example"
-        calibration = [] if judging[0] is example else [example]
+        calibration, _ = without([example], judging, divisible=divisible)
+        steering, _ = without(calibration or [_shuffled(example)], judging, divisible=divisible)
     warnings += _cautions(origin, held_out=held_out, calibrates=bool(calibration))
     return Samples(
-        calibration,
-        origin,
-        HeldOut(judging, [reference.run(inputs) for inputs in judging], targets, held_out),
-        metric,
-        _declared(source),
-        _singles(judging, source),
-        warnings,
+        calibration=calibration,
+        calibration_source=origin,
+        steering=steering,
+        divisible=divisible,
+        held_out=HeldOut(judging, [reference.run(inputs) for inputs in judging], targets, held_out),
+        metric=metric,
+        declared=_declared(source),
+        singles=_singles(judging, divisible=divisible),
+        warnings=warnings,
+    )
+
+
+def _is_divisible(example: Arrays, source: ModelSource, reference: Reference) -> bool:
+    """Tell whether axis 0 of all inputs counts samples: two of them answer together as each does alone.
+
+    Its name tells nothing: it may be that of a sequence, whose parts know of each other.
+    """
+    words = {source.dynamic_axes[name].get(0) for name in example}
+    if len(words) != 1 or None in words:
+        return False
+    random = np.random.default_rng(0)
+    alone = [{name: noisy(value[:1], random) for name, value in example.items()} for _ in range(2)]
+    together = {name: np.concatenate([one[name] for one in alone]) for name in example}
+    try:
+        found = first_output(reference.run(together))
+        right = [first_output(reference.run(one)) for one in alone]
+    except DataError:  # a module that takes no two samples at once
+        return False
+    return found.ndim > 0 and all(
+        found[i : i + 1].shape == one.shape and np.allclose(found[i : i + 1], one, 1e-3, 1e-4, equal_nan=True)
+        for i, one in enumerate(right)
     )
 
 
 def _distinct(
-    calibration: list[Arrays], judging: list[Arrays], axes: Mapping[str, Mapping[int, str]], warnings: list[str]
+    calibration: list[Arrays], judging: list[Arrays], warnings: list[str], *, divisible: bool
 ) -> list[Arrays]:
-    kept, dropped = without(calibration, judging, axes)
+    kept, dropped = without(calibration, judging, divisible=divisible)
     if dropped:
         warnings.append(f"calibration: {dropped} samples also judge; they do not calibrate")
     return kept
@@ -155,10 +185,16 @@ def _metric(evaluation: Evaluation, *, targets: bool) -> Metric | None:
     return METRICS[metric]
 
 
-def _singles(batches: Sequence[Arrays], source: ModelSource, count: int = 4) -> list[Arrays]:
-    """Return up to `count` inputs of one sample each; whole batches where axis 0 is not that of the samples."""
-    if not all(0 in axes for axes in source.dynamic_axes.values()):
+def _shuffled(example: Arrays) -> Arrays:
+    """Return the example with its values in another order, the same in all inputs of a shape: each of them is legal."""
+    return {
+        name: np.random.default_rng(0).permutation(value.ravel()).reshape(value.shape)
+        for name, value in example.items()
+    }
+
+
+def _singles(batches: Sequence[Arrays], *, divisible: bool, count: int = 4) -> list[Arrays]:
+    """Return up to `count` inputs of one sample each; whole batches where they cannot be cut."""
+    if not divisible:
         return list(batches[:count])
-    first = batches[0]
-    length = min(len(value) for value in first.values())
-    return [{name: value[i : i + 1] for name, value in first.items()} for i in range(min(count, length))]
+    return [cut(batches[0], slice(i, i + 1)) for i in range(min(count, length_of(batches[0])))]

@@ -9,7 +9,8 @@ time, so that a few harmful nodes are found in a few measurements, and all are t
 import math
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,34 +18,47 @@ import numpy as np
 
 from export.progress import Advance
 from export.quantize.families import Family
-from handlers.errors import LambdaserveError
 from handlers.runtime.session import Session
 from handlers.tasks.arrays import Arrays
 
-__all__ = ["Budget", "ErrorMeter", "Part", "find_parts", "leave_out"]
+__all__ = ["Budget", "ErrorMeter", "Part", "count_to_leave_out", "find_parts", "most_harmful_first"]
 
 
 @dataclass
 class Budget:
-    """Time that a search may take, and what it has taken. `advance` is told of whole seconds that have passed."""
+    """Time that a search may take, by the clock, and what it has taken while it was `running`.
+
+    `advance` is told of whole seconds that have passed.
+    """
 
     seconds: float
     advance: Advance = lambda _: None
     measurements: int = 0
-    taken_s: float = 0.0
+    _before_s: float = field(default=0.0, repr=False)
+    _since: float | None = field(default=None, repr=False)
     _shown: int = field(default=0, repr=False)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the time count for as long as the block lasts."""
+        self._since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._before_s, self._since = self.taken_s, None
+
+    @property
+    def taken_s(self) -> float:
+        """Time taken so far."""
+        return self._before_s + (0.0 if self._since is None else time.perf_counter() - self._since)
 
     @property
     def left(self) -> bool:
         """Whether there is time left."""
-        return self.taken_s < self.seconds
-
-    def add(self, seconds: float) -> None:
-        """Count time that a search has taken."""
-        self.taken_s += seconds
         whole = min(int(self.taken_s), int(self.seconds))
         self.advance(whole - self._shown)
         self._shown = whole
+        return self.taken_s < self.seconds
 
 
 class ErrorMeter:
@@ -64,7 +78,7 @@ class ErrorMeter:
         Of several outputs, the worst counts; of integers and text, the share that differs. Infinite for what cannot be
         made, opened or run.
         """
-        start = time.perf_counter()
+        self.budget.measurements += 1
         try:
             with tempfile.TemporaryDirectory(dir=self._folder) as folder:
                 path = Path(folder) / "trial.onnx"
@@ -74,16 +88,6 @@ class ErrorMeter:
         except OSError:
             raise  # no space on disk is no fault of the model's
         except Exception:  # noqa: BLE001 - the quantiser raises whatever it trips over; what cannot be made costs all
-            return math.inf
-        finally:
-            self.budget.measurements += 1
-            self.budget.add(time.perf_counter() - start)
-
-    def error(self, session: Session) -> float:
-        """Return the same of a model that is open."""
-        try:
-            return self._error(session)
-        except LambdaserveError:
             return math.inf
 
     def _error(self, session: Session) -> float:
@@ -149,13 +153,17 @@ def find_parts(family: Family, meter: ErrorMeter, enough: float) -> list[Part]:
     return parts
 
 
-def leave_out(family: Family, parts: Sequence[Part], meter: ErrorMeter, target: float) -> list[Part]:
-    """Return the parts to leave out, so that the error is at most `target`: the fewest, the most harmful first.
+def most_harmful_first(family: Family, parts: Sequence[Part]) -> list[Part]:
+    """Return parts in the order in which they are to be left out: by the error that each saves for its price."""
+    return sorted(parts, key=lambda part: part.error / sum(map(family.price, part.units)), reverse=True)
 
-    How many it takes is found by bisection over measured files; where time is up, by adding up what the parts cost.
-    All are returned where no number will do.
+
+def count_to_leave_out(family: Family, order: Sequence[Part], meter: ErrorMeter, target: float) -> int:
+    """Return how many of the parts must be left out, the first ones first, so that the error is at most `target`.
+
+    Found by bisection over measured files; where time is up, by adding up what the parts cost. All, where no number
+    will do.
     """
-    order = sorted(parts, key=lambda part: part.error / sum(map(family.price, part.units)), reverse=True)
 
     def good(count: int) -> bool:
         kept = [unit for part in order[count:] for unit in part.units]
@@ -167,4 +175,4 @@ def leave_out(family: Family, parts: Sequence[Part], meter: ErrorMeter, target: 
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if good(middle) else (middle + 1, high)
-    return order[:low]
+    return low

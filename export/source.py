@@ -60,7 +60,7 @@ class ModelSource:
         outputs: Names of what `module.forward()` returns, in its order.
         dynamic: Axes of variable length by input, as {"image": {0: "batch"}}; None: axis 0 of every input; {}: none.
         calibration: Named input arrays, as many batches as represent the data (some hundred samples), never from
-            `evaluation`; None: a quarter of `evaluation`, or the example inputs.
+            `evaluation`; None: every fourth sample of `evaluation`, or the example inputs.
         evaluation: None: half of `calibration` judges, by agreement with PyTorch, or the example inputs with noise.
         task: What stands between a user's input and the tensors; None: tensors.
         tokenizer: A `tokenizer.json` that travels with the model; None: there is none.

@@ -52,16 +52,19 @@ def try_variants(  # noqa: PLR0913, PLR0917 - each is something else
     bench: Bench,
     meter: ErrorMeter,
     progress: Progress,
+    *,
+    steered: bool = True,
 ) -> Variants:
     """Make the variants that are wanted, beside the file of `fp32`, and measure them.
 
     First each family whole: weights alone, products with ranges taken as they run, all with calibrated ranges. If one
     misses the gate, and could be faster than those that pass, it is mended: what costs most is left in float, until it
-    passes. `meter` steers, with inputs that do not judge; the gate has the last word.
+    passes. `meter` steers, with inputs that do not judge; the gate has the last word. Where there is nothing to steer
+    with, nothing is mended.
     """
     if not wanted:
         return Variants()
-    return _Attempts(fp32, calibration, bench, meter, progress).run(frozenset(wanted)).wanted(wanted)
+    return _Attempts(fp32, calibration, bench, meter, progress).run(frozenset(wanted), steered=steered).wanted(wanted)
 
 
 class _Attempts:
@@ -77,7 +80,7 @@ class _Attempts:
         self._done = Variants()
         self._fused = ""
 
-    def run(self, wanted: frozenset[str]) -> Variants:
+    def run(self, wanted: frozenset[str], *, steered: bool) -> Variants:
         mixed = wanted & {"int8-mixed", "mixed-weights"}
         with self._progress.step("Preparing the graph"):
             found = self._attempt(VARIANTS, lambda: prepare_best(self._fp32.path, self._bench, self._meter))
@@ -97,11 +100,12 @@ class _Attempts:
                 if family is not None:
                     families[name] = family
                 advance(1)
-        if mixed:
-            with self._progress.step(
-                "Searching for what must stay in float", int(self._meter.budget.seconds)
-            ) as advance:
-                self._meter.budget.advance = advance
+        if mixed and not steered:
+            self._done.problems |= dict.fromkeys(mixed, "no inputs to search with that do not judge")
+        elif mixed:
+            budget = self._meter.budget
+            step = self._progress.step("Searching for what must stay in float", int(budget.seconds))
+            with step as budget.advance, budget.running():
                 self._mend(families)
         return self._done
 
@@ -123,6 +127,10 @@ class _Attempts:
         if not self._calibration:
             msg = "no calibration data that does not judge"
             raise GateError(msg)
+        with self._meter.budget.running():
+            return self._best_ranges(prepared)
+
+    def _best_ranges(self, prepared: Prepared) -> Family:
         best: tuple[float, Static] | None = None
         failure: Exception | None = None
         for method in METHODS:
@@ -171,11 +179,15 @@ class _Attempts:
             half = self._mended(families["int8-weights"], times[FP32])
         if passed:
             self._done.skipped["mixed-weights"] = f"{passed[0]} passes the gate"
+        elif "int8-weights" not in families:
+            self._done.problems["mixed-weights"] = self._done.problems["int8-weights"]
         integers = [name for name, family in families.items() if family.computes_integers]
         best = min((times[name] for name in integers if name in passed), default=math.inf)
         # the fastest first; what cannot be made as a whole may be the fastest of all
         missed = sorted(set(integers) - set(passed), key=lambda name: times.get(name, 0.0))
-        if not missed:
+        if not integers:
+            self._done.problems["int8-mixed"] = "nothing of this model is computed in integers"
+        elif not missed:
             self._done.skipped["int8-mixed"] = "nothing that computes in integers misses the gate"
         failures = []
         for name in missed:

@@ -4,12 +4,12 @@ import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 
 from rich.table import Table
 
 from benchmarks.real.bars import Bar, Figure
 from benchmarks.real.figures import Figures
+from export.measure import machine_name
 
 __all__ = ["describe_machine", "to_table"]
 
@@ -33,7 +33,7 @@ def describe_machine(threads: int) -> str:
     """Return what the figures were measured on, with what, and when, in one line."""
     tools = ", ".join(f"{tool} {metadata.version(tool)}" for tool in ("lambdaserve", *_TOOLS))
     today = datetime.now(UTC).date().isoformat()
-    return f"{_cpu_name()}, {threads} threads, {today}; Python {platform.python_version()}, {tools}"
+    return f"{machine_name()}, {threads} threads, {today}; Python {platform.python_version()}, {tools}"
 
 
 def _cells(figures: Figures) -> dict[Figure, str]:
@@ -50,11 +50,3 @@ def _cells(figures: Figures) -> dict[Figure, str]:
         "times_pytorch": f"{figures.times_pytorch:.2f} times as fast\nPyTorch {figures.pytorch_ms:.3g} ms",
         "times_fp32": f"{figures.times_fp32:.2f} times as fast\nfp32 {figures.fp32_ms:.3g} ms",
     }
-
-
-def _cpu_name() -> str:
-    """Return the processor's name for its model; Linux alone has it in a file."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -29,13 +29,22 @@ def optimise_ahead(path: Path, threads: int) -> bool:
         onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"], disabled_optimizers=DISABLED_OPTIMIZERS
         )
-        if optimised.stat().st_size > _LARGEST_GROWTH * path.stat().st_size:
-            return False
-        opening = {str(file): partial(Session, file, threads=threads) for file in (path, optimised)}
-        times = interleaved_medians_ms(opening, budget_s=_BUDGET_S, at_least=3)
-        if times[str(optimised)] > _LEAST_GAIN * times[str(path)]:
-            return False
-        optimised.replace(path)
-        return True
+        pays = optimised.stat().st_size <= _LARGEST_GROWTH * path.stat().st_size and _opens_faster(
+            optimised, path, threads
+        )
+        if pays:
+            optimised.replace(path)
+    except OSError:
+        raise
+    except Exception:  # noqa: BLE001 - it is not worth failing for: the file is there, and is opened as it is
+        return False
+    else:
+        return pays
     finally:
         optimised.unlink(missing_ok=True)
+
+
+def _opens_faster(optimised: Path, path: Path, threads: int) -> bool:
+    opening = {str(file): partial(Session, file, threads=threads) for file in (path, optimised)}
+    times = interleaved_medians_ms(opening, budget_s=_BUDGET_S, at_least=3)
+    return times[str(optimised)] <= _LEAST_GAIN * times[str(path)]

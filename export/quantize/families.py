@@ -15,13 +15,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from onnxruntime.quantization.calibrate import TensorsData
 
 from export.figures import format_count
-from export.quantize.graph import Prepared, copied, large_weights, with_products
+from export.quantize.graph import Prepared, copied, large_weights, merge_equal, untied, with_products
 from export.quantize.integers import dynamic_nodes, quantize_dynamically, quantize_statically, static_nodes
-from export.quantize.weights import pack_weights
+from export.quantize.weights import fits_half, pack_weights
 
 __all__ = ["Dynamic", "Family", "Static", "Weights"]
 
@@ -48,10 +48,11 @@ class Family(ABC):
         self.units = list(units)
         self._half: frozenset[str] = frozenset()
         self._model = model
+        self._sources: dict[str, str] = {}
 
     def keep_half(self, names: Collection[str]) -> None:
-        """Let these weights of what is left out be packed in fp16, all others in int8."""
-        self._half = frozenset(names)
+        """Let these weights of what is left out be packed in fp16, others in int8; copies go as their originals do."""
+        self._half = frozenset({*names, *(new for new, old in self._sources.items() if old in names)})
 
     @abstractmethod
     def only(self, units: Collection[str]) -> ModelProto:
@@ -67,6 +68,7 @@ class Family(ABC):
         with _quiet():
             model = self.only(units)
             pack_weights(model, self._half)
+            merge_equal(model)
             onnx.save(model, path)
 
     def described(self, left_out: int) -> str:
@@ -112,7 +114,7 @@ class Weights(Family):
     name = "int8-weights"
     mixed_name = "mixed-weights"
     computes_integers = False
-    nothing = "no weights of 1,024 values or more"
+    nothing = "no fp32 weights of 1,024 values or more"
 
     def __init__(self, prepared: Prepared) -> None:
         super().__init__(prepared.model, list(large_weights(prepared.model)))
@@ -148,9 +150,8 @@ class Weights(Family):
         return str(self._large[unit][1][0].name)
 
     def stored(self, unit: str) -> Stored:
-        """Return "fp16"."""
-        del unit
-        return "fp16"
+        """Return "fp16", or "fp32" where fp16 cannot hold the weights."""
+        return "fp16" if fits_half(numpy_helper.to_array(self._large[unit][0])) else "fp32"
 
 
 class Dynamic(Family):
@@ -161,16 +162,14 @@ class Dynamic(Family):
     _ranges_described = "ranges taken as it runs"
 
     def __init__(self, prepared: Prepared) -> None:
-        model, self._sources = with_products(prepared)
+        alone, copies = untied(prepared)
+        model, transposed = with_products(alone)
         super().__init__(model, dynamic_nodes(model))
+        self._sources = copies | {new: copies.get(old, old) for new, old in transposed.items()}
 
     def only(self, units: Collection[str]) -> ModelProto:
         """Return the model with these nodes in int8."""
         return quantize_dynamically(self._model, [unit for unit in self.units if unit in units])
-
-    def keep_half(self, names: Collection[str]) -> None:
-        """Let these weights, by their names before some were transposed and renamed, be packed in fp16."""
-        super().keep_half({*names, *(new for new, old in self._sources.items() if old in names)})
 
 
 class Static(Family):
@@ -180,7 +179,9 @@ class Static(Family):
     nothing = "no node with an integer kernel"
 
     def __init__(self, prepared: Prepared, ranges: TensorsData, method: str) -> None:
-        super().__init__(prepared.model, static_nodes(prepared.model))
+        model, sources = untied(prepared)
+        super().__init__(model, static_nodes(model))
+        self._sources = sources
         self._ranges = ranges
         self._ranges_described = f"ranges from calibration ({method})"
 

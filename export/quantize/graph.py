@@ -21,7 +21,9 @@ __all__ = [
     "Prepared",
     "copied",
     "large_weights",
+    "merge_equal",
     "prepare",
+    "untied",
     "with_products",
 ]
 
@@ -31,6 +33,8 @@ LEAST_VALUES = 1024
 DYNAMIC_OPERATORS = ("MatMul", "LSTM")
 """What onnxruntime has integer kernels for that measure the range of their input as they run, and that pay on CPUs.
 The one for convolutions is slower than float (measured: five times, on EfficientNet-Lite0)."""
+
+_WITH_WEIGHTS = {"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM"}
 
 _NO_GAIN = {
     *("LayerNormalization", "InstanceNormalization", "BatchNormalization", "ConvTranspose"),
@@ -87,16 +91,62 @@ def _names(stem: str) -> Iterator[str]:
     yield from (f"{stem}_{i}" for i in range(1, 1 << 30))
 
 
-def with_products(prepared: Prepared) -> tuple[ModelProto, dict[str, str]]:
-    """Return a copy in which dense layers (Gemm) are products and sums, which have dynamic integer kernels.
+def untied(prepared: Prepared) -> tuple[ModelProto, dict[str, str]]:
+    """Return a copy in which nodes with weights share none, so that one can be quantised and another left alone.
+
+    Also returns the names of the weights that were copied for it, with the names that they had before. `merge_equal`
+    undoes it.
+    """
+    model = copied(prepared.model)
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT}
+    taken: set[str] = set()
+    sources: dict[str, str] = {}
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if node.op_type not in _WITH_WEIGHTS or name not in tensors or name not in taken:
+                taken.add(name)
+                continue
+            copy = TensorProto()
+            copy.CopyFrom(tensors[name])
+            copy.name = f"{name}_of_{node.name}"
+            sources[copy.name] = name
+            node.input[place] = copy.name
+            model.graph.initializer.append(copy)
+    return model, sources
+
+
+def merge_equal(model: ModelProto) -> None:
+    """Let nodes share weights that are equal, in place."""
+    first: dict[tuple[object, ...], str] = {}
+    merged: dict[str, str] = {}
+    kept = []
+    for tensor in model.graph.initializer:
+        key = (tensor.data_type, tuple(tensor.dims), tensor.raw_data)
+        if len(tensor.raw_data) < LEAST_VALUES or key not in first:
+            first.setdefault(key, tensor.name)
+            kept.append(tensor)
+        else:
+            merged[tensor.name] = first[key]
+    nested = {name for node in model.graph.node for name in _nested_inputs(node)}
+    if not merged or nested & merged.keys():
+        return
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = merged.get(name, name)
+
+
+def with_products(model: ModelProto) -> tuple[ModelProto, dict[str, str]]:
+    """Return the model, changed in place, with products and sums for dense layers (Gemm): they have dynamic kernels.
 
     Also returns the names of weights that had to be transposed, with the names that they had before.
     """
-    model = ONNXModel(copied(prepared.model))
-    sources: dict[str, str] = model.replace_gemm_with_matmul()
-    for i, node in enumerate(model.model.graph.node):
+    changed = ONNXModel(model)
+    sources: dict[str, str] = changed.replace_gemm_with_matmul()
+    for i, node in enumerate(changed.model.graph.node):
         node.name = node.name or f"{node.op_type}_product_{i}"
-    return update_opset_version(model.model, QuantType.QInt8), sources
+    return update_opset_version(changed.model, QuantType.QInt8), sources
 
 
 def copied(model: ModelProto) -> ModelProto:

@@ -62,8 +62,8 @@ def tokenized(
         texts: Different texts; every other one judges.
         encoding: How they become arrays.
         values_of_a_token: How many values the model answers for each token; None: its answers are for whole texts.
-            If it answers for tokens, all batches that judge are as long as the longest text, since answers of one
-            shape are compared, and fewer judge if the answers would be too many.
+            If it answers for tokens, the texts of a batch that judges are of one length, so that no answers to padding
+            are compared, and fewer judge if the answers would be too many.
 
     Raises:
         DataError: There is no tokenizer, or it cannot be read, or it knows tokens that the model does not.
@@ -73,14 +73,25 @@ def tokenized(
         raise DataError(msg)
     calibrating, judging = texts[::2][:_MOST_TEXTS], texts[1::2][:_MOST_TEXTS]
     tokenizer = _open(encoding)
-    length = None
+    batches = _batches(judging)
     if values_of_a_token is not None:
-        length = max(len(found.ids) for found in tokenizer.encode_batch(list(judging)))
-        judging = judging[: max(1, _MOST_VALUES // (length * values_of_a_token))]
+        batches = _of_one_length(tokenizer, judging, _MOST_VALUES // values_of_a_token)
     return (
         [_arrays(tokenizer, encoding, batch) for batch in _batches(calibrating)],
-        [_arrays(tokenizer, encoding, batch, length) for batch in _batches(judging)],
+        [_arrays(tokenizer, encoding, batch) for batch in batches],
     )
+
+
+def _of_one_length(tokenizer: Any, texts: Sequence[str], most_tokens: int) -> list[Sequence[str]]:  # noqa: ANN401
+    """Return the first texts, at least one and with at most so many tokens in all, in batches of one length each."""
+    by_length: dict[int, list[str]] = {}
+    tokens = 0
+    for text, found in zip(texts, tokenizer.encode_batch(list(texts)), strict=True):
+        tokens += len(found.ids)
+        if by_length and tokens > most_tokens:
+            break
+        by_length.setdefault(len(found.ids), []).append(text)
+    return [batch for group in by_length.values() for batch in _batches(group)]
 
 
 def example_arrays(encoding: Encoding) -> Arrays:

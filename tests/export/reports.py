@@ -84,6 +84,8 @@ def report(**changes: Any) -> Report:  # noqa: ANN401 - any field
         "pytorch_score": PYTORCH_SCORE,
         "pytorch_latency_ms": 0.153,
         "samples": 2000,
+        "pytorch_size_bytes": 390_000,
+        "classes": ["logits"],
         "held_out": True,
         "calibration": Calibration(512, "calibration"),
         "search": Search(budget_s=60, taken_s=41.2, measurements=138, judgements=4),

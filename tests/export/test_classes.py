@@ -39,6 +39,13 @@ class Weighed(nn.Module):
         return x @ x.transpose(0, 1)
 
 
+class Turned(nn.Module):
+    """Classes are no longer on the last axis."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unsqueeze(2).transpose(1, 2)
+
+
 class Both(nn.Module):
     """Scores of tokens, and the state that they were made of."""
 
@@ -64,6 +71,8 @@ class Both(nn.Module):
         (Made(nn.LayerNorm(3)), set()),
         (Made(nn.Tanh()), set()),
         (Made(nn.ReLU()), set()),
+        (Made(Turned()), set()),
+        (Made(nn.Sequential(nn.Unflatten(1, (3, 1)), nn.Softmax(1))), set()),
         (Weighed(), set()),
     ],
 )

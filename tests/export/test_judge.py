@@ -75,6 +75,25 @@ def test_largest_element_of_what_is_no_class_says_nothing() -> None:
     assert agreement({"y": found}, {"y": right}, CLASSES) == 0
 
 
+def test_integers_are_equal_or_not() -> None:
+    right, found = np.array([[900, 1, 2, 3, 4]]), np.array([[900, 5, 6, 7, 8]])  # cosine 0.99996
+    assert agreement({"y": found}, {"y": right}, frozenset()) == pytest.approx(0.2)
+
+
+def test_class_of_a_probability_is_whether_it_is_over_one_half() -> None:
+    right, found = array([0.4], [0.9]), array([0.6], [0.9])
+    assert agreement({"y": found}, {"y": right}, CLASSES) == 0.5
+
+
+def test_confusion_counts_classes_of_any_number_of_samples() -> None:
+    right = np.linspace(0, 1, 2000)
+    data = HeldOut([{}], [{"y": right}], [(right > 0.5).astype(float)], held_out=True)
+    found = Judge(data, METRICS["accuracy"], 0.1).confusion({"y": np.ones(2000)})
+    assert found is not None
+    assert found.pytorch == [[1000, 0], [0, 1000]]
+    assert found.chosen == [[0, 1000], [0, 1000]]
+
+
 def test_metric_without_targets_says_whether_classes_count() -> None:
     data = HeldOut([{}], [{"y": array([1, 0])}], None, held_out=True)
     assert Judge(data, None, 0.1).metric_name == "cosine"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,30 +82,99 @@ def test_without_data_an_example_that_cannot_be_varied_judges_and_calibrates_not
     assert "nothing calibrates: the example inputs judge" in samples.warnings[1]
 
 
-@pytest.mark.parametrize(("count", "calibrating"), [(2, 1), (4, 1), (9, 3)])
+@pytest.mark.parametrize(("count", "calibrating"), [(2, 1), (4, 2), (9, 5)])
 def test_without_calibration_data_a_quarter_of_the_evaluation_calibrates_and_does_not_judge(
     count: int, calibrating: int
 ) -> None:
     pairs = [(batch, np.array([i, i])) for i, batch in enumerate(batches(count))]
     samples = sort(evaluation=Evaluation(pairs, lambda _outputs, _targets: 1.0))
-    assert len(samples.calibration) == calibrating
+    assert samples.calibrating == calibrating  # every fourth sample, of batches of two
     assert samples.calibration_source == "evaluation"
     assert not rows(samples.calibration) & rows(samples.held_out.inputs)
     assert rows(samples.calibration) | rows(samples.held_out.inputs) == rows(batches(count))
     assert samples.held_out.targets is not None
-    known = {batch["x"].tobytes(): target for batch, target in pairs}
+    known = {row.tobytes(): i for i, batch in enumerate(batches(count)) for row in batch["x"]}
     for inputs, target in zip(samples.held_out.inputs, samples.held_out.targets, strict=True):
-        np.testing.assert_array_equal(known[inputs["x"].tobytes()], target)
+        assert [known[row.tobytes()] for row in inputs["x"]] == target.tolist()
     assert samples.warnings[0].startswith("calibration: no data; a quarter of the evaluation calibrates")
 
 
 def test_single_batch_of_evaluation_is_cut_with_its_targets() -> None:
     data, targets = normal(8, 4), np.arange(8) % 3
     samples = sort(evaluation=Evaluation([({"x": data}, targets)]))
-    np.testing.assert_array_equal(samples.calibration[0]["x"], data[:2])
-    np.testing.assert_array_equal(samples.held_out.inputs[0]["x"], data[2:])
+    np.testing.assert_array_equal(samples.calibration[0]["x"], data[::4])
+    others = np.arange(8) % 4 != 0
+    np.testing.assert_array_equal(samples.held_out.inputs[0]["x"], data[others])
     assert samples.held_out.targets is not None
-    np.testing.assert_array_equal(samples.held_out.targets[0], targets[2:])
+    np.testing.assert_array_equal(samples.held_out.targets[0], targets[others])
+
+
+def test_sample_that_is_in_an_evaluation_twice_does_not_calibrate() -> None:
+    data = normal(8, 4)
+    data[5] = data[4]  # the one would be taken, and the other judge
+    samples = sort(evaluation=Evaluation([({"x": data}, np.arange(8) % 3)]))
+    assert rows(samples.calibration) == {data[0].tobytes()}
+    assert "calibration: 1 samples also judge; they do not calibrate" in samples.warnings
+
+
+def test_example_that_judges_does_not_calibrate() -> None:
+    pairs = [({"x": np.zeros((1, 4), np.float32)}, np.array([0]))]
+    samples = sort(evaluation=Evaluation(pairs))
+    assert samples.calibration == samples.steering == []
+    assert rows(samples.held_out.inputs) == {bytes(16)}
+
+
+def test_values_in_another_order_steer_where_only_the_example_judges() -> None:
+    source = source_of(torch.nn.Embedding(9, 3), torch.arange(4).reshape(1, 4))
+    samples = sort_samples(source, Reference(source))
+    assert samples.calibration == []
+    [steering] = samples.steering
+    assert sorted(steering["x"].ravel().tolist()) == [0, 1, 2, 3]
+    assert steering["x"].tolist() != [[0, 1, 2, 3]]
+
+
+def test_padding_does_not_make_another_sample() -> None:
+    source = source_of(torch.nn.Embedding(9, 3), torch.zeros(1, 4, dtype=torch.int64), dynamic={"x": {0: "b", 1: "s"}})
+    source = replace(
+        source,
+        calibration=[{"x": np.array([[5, 6, 7, 0], [8, 1, 0, 0]])}],
+        evaluation=Evaluation([({"x": np.array([[5, 6, 7]])}, None)]),
+    )
+    samples = sort_samples(source, Reference(source))
+    assert [batch["x"].tolist() for batch in samples.calibration] == [[[8, 1, 0, 0]]]
+
+
+class First(torch.nn.Module):
+    """A sequence comes first, and its parts know of each other; the batch is the second axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.GRU(4, 3, bidirectional=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.layer(x)[0]
+        return result
+
+
+def test_sequences_are_not_cut_where_they_come_first() -> None:
+    data = normal(6, 2, 4)
+    source = source_of(
+        First(), torch.zeros(3, 1, 4), dynamic={"x": {0: "sequence", 1: "batch"}}, calibration=[{"x": data}]
+    )
+    samples = sort_samples(source, Reference(source))
+    assert not samples.divisible
+    assert [batch["x"].shape for batch in samples.calibration] == [(6, 2, 4)]
+    assert all(single["x"].shape[0] == 3 for single in samples.singles)
+
+
+def test_inputs_of_different_lengths_are_not_cut_alike() -> None:
+    class Both(torch.nn.Module):
+        def forward(self, q: torch.Tensor, m: torch.Tensor) -> torch.Tensor:
+            return q @ m.T @ m
+
+    inputs = {"q": torch.randn(2, 4), "m": torch.randn(2, 4)}
+    source = source_of(Both(), inputs=inputs, dynamic={"q": {0: "batch"}, "m": {0: "slots"}})
+    assert not sort_samples(source, Reference(source)).divisible
 
 
 def test_samples_that_judge_do_not_calibrate_even_where_they_were_given_for_both() -> None:

@@ -1,6 +1,7 @@
 """The search finds what is harmed by int8, wherever it is, and leaves no more than that in float."""
 
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from export.quantize.graph import Prepared, prepare
 from export.quantize.ranges import find_ranges
 from export.reference import Reference
 from export.report import Report, Trial
-from export.search import Budget, ErrorMeter, Part, find_parts, leave_out
+from export.search import Budget, ErrorMeter, Part, count_to_leave_out, find_parts, most_harmful_first
 from handlers.runtime.session import Session
 from handlers.tasks.arrays import Arrays
 from tests.export.planted import LAYERS, planted
@@ -119,16 +120,17 @@ def test_without_time_everything_is_one_part(harmed: tuple[Prepared, list[tuple[
     family, meter = Weights(harmed[0]), meter_of(harmed, seconds=0)
     [part] = find_parts(family, meter, 0)
     assert part.units == tuple(family.units)
-    assert leave_out(family, [part], meter, 1e-3) == [part]
+    assert count_to_leave_out(family, [part], meter, 1e-3) == 1
     assert meter.budget.measurements == 1
 
 
 def test_fewest_are_left_out_the_most_harmful_first(harmed: tuple[Prepared, list[tuple[Arrays, Arrays]], Path]) -> None:
     family, meter = Weights(harmed[0]), meter_of(harmed)
     parts = find_parts(family, meter, 0)
-    left = leave_out(family, parts, meter, 1e-3)
-    assert {unit for part in left for unit in part.units} == harmful(family)
-    assert leave_out(family, parts, meter, 10.0) == []
+    order = most_harmful_first(family, parts)
+    count = count_to_leave_out(family, order, meter, 1e-3)
+    assert {unit for part in order[:count] for unit in part.units} == harmful(family)
+    assert count_to_leave_out(family, order, meter, 10.0) == 0
 
 
 def test_what_cannot_be_made_costs_everything(harmed: tuple[Prepared, list[tuple[Arrays, Arrays]], Path]) -> None:
@@ -148,13 +150,33 @@ def test_full_disk_is_no_fault_of_the_model(harmed: tuple[Prepared, list[tuple[A
         meter_of(harmed).measure(full)
 
 
-def test_progress_is_told_of_whole_seconds_and_never_of_more_than_there_are() -> None:
+def test_time_counts_by_the_clock_and_only_while_a_search_runs() -> None:
     told: list[int] = []
-    budget = Budget(5, told.append)
-    for _ in range(4):
-        budget.add(1.6)
-    assert sum(told) == 5
-    assert not budget.left
+    budget = Budget(0.05, told.append)
+    assert budget.left
+    time.sleep(0.06)
+    assert budget.left
+    with budget.running():
+        time.sleep(0.06)
+        assert not budget.left
+    taken_s = budget.taken_s
+    assert taken_s >= 0.06
+    time.sleep(0.01)
+    assert budget.taken_s == taken_s
+    with budget.running():
+        assert budget.taken_s >= taken_s
+    assert sum(told) == 0  # whole seconds
+
+
+def test_progress_is_told_of_no_more_than_there_is() -> None:
+    told: list[int] = []
+    budget = Budget(1, told.append)
+    with budget.running():
+        while budget.left:
+            time.sleep(0.05)
+        time.sleep(1)
+        assert not budget.left
+    assert sum(told) == 1
 
 
 @pytest.mark.parametrize("method", ["min-max", "percentile", "entropy"])
@@ -194,4 +216,5 @@ def test_dear_parts_stay_where_cheap_ones_do_as_well(
     family = Priced(harmed[0])
     parts = [Part((family.units[0],), 0.5), Part((family.units[1],), 1.0)]
     meter = meter_of(harmed, seconds=0)  # by adding up
-    assert leave_out(family, parts, meter, 1.0) == [parts[0]]
+    assert most_harmful_first(family, parts) == parts
+    assert count_to_leave_out(family, parts, meter, 1.0) == 1

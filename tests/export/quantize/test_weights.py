@@ -1,5 +1,6 @@
 """Weights are packed to a quarter or a half, and sessions turn them back into what they were, but for rounding."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from onnx import ModelProto, TensorProto, numpy_helper
 from torch import nn
 
 from export.quantize.graph import copied, large_weights, prepare
-from export.quantize.weights import pack_weights
+from export.quantize.weights import fits_half, pack_weights
 from handlers.runtime.session import Session
 from handlers.tasks.arrays import Arrays
 from tests.export.sources import converted, mlp, normal, source_of
@@ -107,19 +108,80 @@ def test_rows_of_a_table_are_looked_up_in_int8(tmp_path: Path) -> None:
     assert table.name in {node.input[0] for node in model.graph.node if node.op_type == "Gather"}
 
 
-def test_each_channel_has_a_scale_of_its_own(tmp_path: Path) -> None:
+class Places(nn.Module):
+    """A table that is added, as positions are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.from_numpy(normal(1, 64, 32)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.table
+
+
+class Left(nn.Module):
+    """Weights on the left of a product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.from_numpy(normal(64, 64)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.weight @ x
+
+
+CHANNELS: dict[str, tuple[Callable[[], nn.Module], int, tuple[int, ...], int]] = {
+    "dense": (lambda: nn.Linear(64, 64, bias=False), 0, (3, 64), 1),
+    "convolution": (lambda: nn.Conv2d(16, 32, 3, bias=False), 0, (1, 16, 5, 5), 1),
+    "transposed convolution": (lambda: nn.ConvTranspose2d(16, 32, 3, bias=False), 1, (1, 16, 5, 5), 1),
+    "places": (Places, 1, (2, 64, 32), 1),
+    "left": (Left, 0, (2, 64, 8), 1),
+}
+
+
+@pytest.mark.parametrize("case", CHANNELS)
+def test_each_channel_has_a_scale_of_its_own(case: str, tmp_path: Path) -> None:
     """A channel with small weights keeps its digits beside one with large ones."""
-    layer = nn.Linear(64, 64, bias=False)
+    make, weight_axis, shape, axis = CHANNELS[case]
+    torch.manual_seed(0)
+    module, data = make(), normal(*shape, seed=1)
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(normal(64, 64)))
-        layer.weight[0] *= 1e5
-    data = normal(3, 64, seed=1)
-    converted(source_of(layer, torch.from_numpy(data)), tmp_path / "fp32.onnx")
+        next(module.parameters()).select(weight_axis, 0).mul_(1e4)
+    converted(source_of(module, torch.from_numpy(data)), tmp_path / "fp32.onnx")
     model = prepare(tmp_path / "fp32.onnx", fuse=False).model
     right = opened(model, tmp_path / "model.onnx").run({"x": data})["y"]
     pack_weights(model)
+    assert TensorProto.INT8 in {tensor.data_type for tensor in model.graph.initializer}
     found = opened(model, tmp_path / "packed.onnx").run({"x": data})["y"]
-    assert np.linalg.norm((found - right)[:, 1:]) <= 0.02 * np.linalg.norm(right[:, 1:])
+    others = np.arange(1, right.shape[axis])
+    difference, expected = (found - right).take(others, axis), right.take(others, axis)
+    assert np.linalg.norm(difference) <= 0.02 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize(
+    ("module", "example"),
+    [
+        (nn.LSTM(8, 128, batch_first=True), normal(1, 3, 8)),
+        (nn.Conv2d(2048, 2048, 1, groups=2048), normal(1, 2048, 1, 1)),
+    ],
+)
+def test_weights_whose_scales_would_be_as_large_stay_as_they_are(
+    module: nn.Module, example: np.ndarray, tmp_path: Path
+) -> None:
+    outputs = ["y", "h", "c"] if isinstance(module, nn.LSTM) else ["y"]
+    converted(source_of(module, torch.from_numpy(example), outputs=outputs), tmp_path / "fp32.onnx")
+    model = prepare(tmp_path / "fp32.onnx", fuse=False).model
+    before = weight_bytes(model)
+    pack_weights(model)
+    assert weight_bytes(model) <= before
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.INT8:
+            assert max(tensor.dims[:-1]) < np.prod(tensor.dims) / 4
+
+
+@pytest.mark.parametrize(("value", "fits"), [(1.0, True), (7e4, False), (1e-7, False), (0.0, True)])
+def test_fp16_holds_weights_that_are_neither_too_large_nor_too_small(value: float, fits: bool) -> None:  # noqa: FBT001
+    assert fits_half(np.full((2, 2), value, np.float32)) == fits
 
 
 @pytest.mark.parametrize("large", [7e4, np.inf])

@@ -76,7 +76,7 @@ def _checked(batch: object, example: Arrays, source: ModelSource, what: str) -> 
             shape = [-1 if axis in variable else length for axis, length in enumerate(expected.shape)]
             msg = f"{what}: {name!r} is {array.dtype} {list(array.shape)}, expected {expected.dtype} {shape}"
             raise DataError(msg)
-        if not array.size:
-            msg = f"{what}: {name!r} is {list(array.shape)}, expected no empty batches"
+        if array.ndim and not len(array):  # other axes may be empty, as a cache is at first
+            msg = f"{what}: {name!r} is {list(array.shape)}, expected no empty batches; leave them out"
             raise DataError(msg)
     return arrays

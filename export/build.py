@@ -1,7 +1,7 @@
 """`lambdaserve build`: a source becomes an artifact whose variants are proven."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -118,7 +118,7 @@ class _Build:
             search=Search(
                 options.search_s, round(self._budget.taken_s, 1), self._budget.measurements, bench.judgements
             ),
-            warnings=samples.warnings,
+            warnings=[*samples.warnings, *self._cautions(judge)],
         )
         write_artifact(
             self._folder, self._source, self._reference, session, goldens, judge, measured, report, self._progress
@@ -143,6 +143,19 @@ class _Build:
         if samples.declared is not None:
             return told[samples.declared]
         return class_outputs(self._folder / f"{FP32}.onnx")
+
+    def _cautions(self, judge: Judge) -> Iterator[str]:
+        """Yield what makes the proof weaker than it looks, or int8 impossible."""
+        types = sorted(
+            {str(v.dtype) for v in self._source.module.parameters() if v.is_floating_point()} - {"torch.float32"}
+        )
+        if types:
+            yield f"weights: {', '.join(types)}; only fp32 weights are quantised: build from module.float()"
+        answers = judge.class_answers
+        if judge.data.held_out and answers and answers * self._options.max_loss < 1:
+            yield f"evaluation: one of {answers} answers is more than the loss that is allowed; give more samples"
+        if judge.reference_score == 0 and judge.metric_name != "mse":
+            yield f"evaluation: PyTorch's own {judge.metric_name} is 0, so nothing can be lost; are the targets right?"
 
     def _steering(self, samples: Samples) -> list[tuple[Arrays, Arrays]]:
         """Return what steers the search, with PyTorch's answers: calibration data, as much as there is time for."""

@@ -4,6 +4,8 @@ import contextlib
 import inspect
 import io
 import logging
+import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -146,6 +148,8 @@ def _next_step(error: Exception) -> str:
     # this first: torch's advice on it speaks of dynamic shapes too
     if "data-dependent" in text or "GuardOnDataDependent" in text:
         return "forward() branches on the values of a tensor: replace the branch by torch.where or torch.cond"
+    if "No ONNX function found" in text:
+        return "torch has no ONNX for this operator: replace it in forward(), or leave it out"
     if any(sign in text.lower() for sign in ("dynamic", "constraint", "specializ", "is inconsistent")):
         return "check ModelSource.dynamic: an axis named there may be fixed by the module's code"
     return "make the line that it names traceable by torch.export, or leave it out of forward()"
@@ -157,9 +161,10 @@ def _quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # torch gives each of its many loggers a level and a handler of its own
     try:
-        # they print the graph of a model that they refuse
+        # they print the graph of a model that they refuse, some of it past Python
         with (
             warnings.catch_warnings(),
+            _no_output(),
             contextlib.redirect_stderr(io.StringIO()),
             contextlib.redirect_stdout(io.StringIO()),
         ):
@@ -167,3 +172,17 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+@contextlib.contextmanager
+def _no_output() -> Iterator[None]:
+    """Throw away what this process, native code included, writes to its standard output."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)

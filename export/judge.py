@@ -93,6 +93,14 @@ class Judge:
             held_out=self.data.held_out,
         )
 
+    @property
+    def class_answers(self) -> int:
+        """How many answers have a class that counts: the fewest of any output; 0 where none has."""
+        if self.metric_name == METRICS["accuracy"].name and self.targets is not None:
+            return self.targets.size
+        scores = [self.reference[name] for name in self.data.classes] if self._metric is None else []
+        return min((score.size // score.shape[-1] for score in scores if score.ndim > 1 and score.size), default=0)
+
     def confusion(self, answers: Arrays) -> Confusion | None:
         """Return which classes PyTorch and these answers take for which; None where classes are not what judges."""
         if self.targets is None or self.metric_name != METRICS["accuracy"].name:

@@ -77,6 +77,10 @@ def accuracy(outputs: Arrays, targets: np.ndarray) -> float:
         raise DataError(msg)
     classes = max(2, scores.shape[-1] if scores.ndim > 1 else 1)
     labels = targets.reshape(found.shape)
+    fractions = labels.dtype.kind == "f" and not np.array_equal(labels, np.rint(labels), equal_nan=True)
+    if fractions or labels.dtype.kind not in "iubf":
+        msg = f"evaluation: targets of type {labels.dtype} that are no whole numbers, expected classes"
+        raise DataError(msg)
     if not (labels.min() >= 0 and labels.max() < classes):
         msg = f"evaluation: targets from {labels.min()} to {labels.max()}, expected classes 0 to {classes - 1}"
         raise DataError(msg)

@@ -26,18 +26,20 @@ class Reference:
         """Check that every weight is a number: whatever is computed with one that is not, is none either.
 
         Raises:
-            DataError: A parameter or buffer holds NaN.
+            DataError: A parameter or buffer holds NaN, or a parameter an infinity; buffers may, as masks do.
         """
+        parameters = {name for name, _ in self._module.named_parameters()}
         for name, value in [*self._module.named_parameters(), *self._module.named_buffers()]:
             if not (value.is_floating_point() or value.is_complex()):
                 continue
-            count = int(torch.isnan(value).sum())
-            if count:
-                msg = (
-                    f"weights: {name} holds {count} NaN in {value.numel()} values, expected numbers alone; "
-                    "take a checkpoint from before training diverged"
-                )
-                raise DataError(msg)
+            for kind, wrong in (("NaN", torch.isnan(value)), ("infinities", torch.isinf(value))):
+                count = int(wrong.sum())
+                if count and (kind == "NaN" or name in parameters):
+                    msg = (
+                        f"weights: {name} holds {count} {kind} in {value.numel()} values, expected numbers alone; "
+                        "take a checkpoint from before training diverged"
+                    )
+                    raise DataError(msg)
 
     def run(self, inputs: Arrays) -> Arrays:
         """Return the module's outputs by name.

@@ -21,8 +21,8 @@ __all__ = ["Samples", "sort_samples"]
 CalibrationSource = Literal["calibration", "evaluation", "example"]
 
 _EVALUATION_CALIBRATES = (
-    "calibration: no data; a quarter of the evaluation calibrates, and does not judge: give `calibration` data to let "
-    "all of it judge"
+    "calibration: no data that does not judge; every fourth sample of the evaluation calibrates, and does not judge: "
+    "give `calibration` data to let all of it judge"
 )
 
 

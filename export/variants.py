@@ -191,8 +191,9 @@ class _Attempts:
             self._done.skipped["int8-mixed"] = "nothing that computes in integers misses the gate"
         failures = []
         for name in missed:
-            if times.get(name, 0.0) > _WORTH * best:
-                failures.append(f"{name} misses the gate, and is no faster than what passes")
+            hopeless = self._hopeless(times.get(name, 0.0), best)
+            if hopeless:
+                failures.append(f"{name} misses the gate, and {hopeless}")
                 continue
             families[name].keep_half(half)
             self._mended(families[name], _WORTH * min(best, times[FP32]))
@@ -201,6 +202,11 @@ class _Attempts:
             failures.append(self._done.problems["int8-mixed"])
         if failures:
             self._done.problems["int8-mixed"] = "; ".join(failures)
+
+    def _hopeless(self, takes_ms: float, best_ms: float) -> str | None:
+        if takes_ms > _WORTH * best_ms:
+            return "is no faster than what passes"
+        return None if self._meter.budget.left else "no time was left to search for what costs the accuracy"
 
     def _mended(self, family: Family, limit_ms: float) -> frozenset[str]:
         """Note what mending a family comes to; return what was left out."""

@@ -19,7 +19,7 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from onnxruntime.quantization.calibrate import TensorsData
 
 from export.figures import format_count
-from export.quantize.graph import Prepared, copied, large_weights, merge_equal, untied, with_products
+from export.quantize.graph import Prepared, copied, large_weights, merge_equal, tie_transposed, untied, with_products
 from export.quantize.integers import dynamic_nodes, quantize_dynamically, quantize_statically, static_nodes
 from export.quantize.weights import fits_half, pack_weights
 
@@ -67,6 +67,7 @@ class Family(ABC):
         """Write the variant with these units quantised to `path`; the weights of what is left out are packed."""
         with _quiet():
             model = self.only(units)
+            tie_transposed(model)
             pack_weights(model, self._half)
             merge_equal(model)
             onnx.save(model, path)
@@ -117,7 +118,9 @@ class Weights(Family):
     nothing = "no fp32 weights of 1,024 values or more"
 
     def __init__(self, prepared: Prepared) -> None:
-        super().__init__(prepared.model, list(large_weights(prepared.model)))
+        model = copied(prepared.model)
+        tie_transposed(model)
+        super().__init__(model, list(large_weights(model)))
 
     def only(self, units: Collection[str]) -> ModelProto:
         """Return the fp32 model with these weights in int8."""

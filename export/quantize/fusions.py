@@ -13,6 +13,7 @@ from onnxscript.rewriter.ort_fusions.mha import fuse_mha1, fuse_mha2
 from onnxscript.rewriter.ort_fusions.mha_bias import fuse_mha_bias
 from onnxscript.rewriter.ort_fusions.mha_scale import fuse_mha_scale
 from onnxscript.rewriter.ort_fusions.sdpa import fuse_sdpa
+from onnxscript.rewriter.ort_fusions.sdpa_via_mha import replace_sdpa_by_mha
 
 __all__ = ["write_fused"]
 
@@ -36,6 +37,7 @@ def write_fused(source: Path, target: Path) -> dict[str, int]:
     if attentions:
         fuse_mha_scale(model)
         fuse_mha_bias(model)
+    replace_sdpa_by_mha(model)  # what is left of an attention that could not be fused whole: no operator by itself
     gelus = max(fuse_gelu(model), fuse_bias_gelu(model))
     optimize(model)
     counts = {"attention": attentions, "GELU": gelus}

@@ -1,5 +1,7 @@
 """Graphs of ONNX as the quantisers see them: prepared once, and then only copied."""
 
+import contextlib
+import io
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.quant_utils import QuantType, add_infer_metadata, update_opset_version
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
@@ -23,6 +25,7 @@ __all__ = [
     "large_weights",
     "merge_equal",
     "prepare",
+    "tie_transposed",
     "untied",
     "with_products",
 ]
@@ -75,7 +78,8 @@ def prepare(fp32: Path, *, fuse: bool) -> Prepared:
         prepared = Path(folder) / "prepared.onnx"
         # symbolic inference gives up on transformers, and then litters the working directory; the exporter has written
         # the shapes of most values, and the quantiser needs no others
-        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        with contextlib.redirect_stderr(io.StringIO()):  # it prints the stack of an error that it raises, too
+            quant_pre_process(source, prepared, skip_symbolic_shape=True)
         model = onnx.load(prepared)
     add_infer_metadata(model)
     taken = {node.name for node in model.graph.node}
@@ -135,6 +139,30 @@ def merge_equal(model: ModelProto) -> None:
     for node in model.graph.node:
         for place, name in enumerate(node.input):
             node.input[place] = merged.get(name, name)
+
+
+def tie_transposed(model: ModelProto) -> None:
+    """Let matrices that are the transpose of another be made of it, in place.
+
+    Such are the two ends of a masked language model, which share a table: folding constants has made two of it.
+    """
+    by_dims: dict[tuple[int, ...], list[TensorProto]] = {}
+    looked_up = {node.input[0] for node in model.graph.node if node.op_type == "Gather"}
+    large = [tensor for tensor, _ in large_weights(model).values()]
+    tied: dict[str, str] = {}
+    for tensor in sorted(large, key=lambda tensor: tensor.name not in looked_up):  # tables are kept as they are
+        dims = tuple(tensor.dims)
+        for other in by_dims.get(dims[::-1], []) if len(dims) == 2 else []:  # noqa: PLR2004 - matrices
+            if np.array_equal(numpy_helper.to_array(other).T, numpy_helper.to_array(tensor)):
+                tied[tensor.name] = other.name
+                break
+        else:
+            by_dims.setdefault(dims, []).append(tensor)
+    kept = [tensor for tensor in model.graph.initializer if tensor.name not in tied]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    for i, (name, source) in enumerate(tied.items()):
+        model.graph.node.insert(i, helper.make_node("Transpose", [source], [name], f"{name}_tied", perm=[1, 0]))
 
 
 def with_products(model: ModelProto) -> tuple[ModelProto, dict[str, str]]:

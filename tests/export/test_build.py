@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from export import Evaluation
 from export.build import build
 from export.errors import ConversionError
 from export.package import read_artifact
@@ -147,6 +149,25 @@ def test_without_data_the_proof_says_what_it_lacks(tmp_path: Path) -> None:
     assert manifest.warnings == tuple(artifact.report.warnings)
     assert [warning.partition(":")[0] for warning in manifest.warnings] == ["evaluation", "calibration"]
     assert manifest.warnings[0] in (artifact.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_proof_on_few_samples_and_weights_that_are_not_fp32_are_warned_of(tmp_path: Path) -> None:
+    evaluation = Evaluation([({"x": normal(8, 4).astype(np.float16)}, None)])
+    source = source_of(mlp(4, 3).half(), torch.zeros(1, 4, dtype=torch.float16), evaluation=evaluation)
+    warnings = built(source, tmp_path / "artifact").report.warnings
+    assert "weights: torch.float16; only fp32 weights are quantised: build from module.float()" in warnings
+    assert "evaluation: one of 6 answers is more than the loss that is allowed; give more samples" in warnings
+
+
+def test_targets_that_pytorch_never_meets_are_warned_of(tmp_path: Path) -> None:
+    data = normal(200, 4)
+    with torch.inference_mode():
+        wrong = (mlp(4, 3)(torch.from_numpy(data)).argmax(1).numpy() + 1) % 3
+    source = source_of(
+        mlp(4, 3), calibration=[{"x": normal(8, 4, seed=1)}], evaluation=Evaluation([({"x": data}, wrong)])
+    )
+    [warning] = built(source, tmp_path / "artifact").report.warnings
+    assert warning == "evaluation: PyTorch's own accuracy is 0, so nothing can be lost; are the targets right?"
 
 
 def test_int8_that_needs_calibration_is_not_tried_where_only_what_judges_could_calibrate(tmp_path: Path) -> None:

@@ -200,3 +200,21 @@ def test_module_that_returns_something_else_is_refused(
 def test_example_that_the_module_refuses_is_named_with_the_shapes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"module: RuntimeError on inputs of shapes {'x': \[1, 5\]}: .*check names"):
         converted(source_of(mlp(4, 3), torch.zeros(1, 5)), tmp_path / "m.onnx")
+
+
+class Decomposed(nn.Module):
+    """torch has no ONNX for this, and prints what it could not convert."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        values: torch.Tensor = torch.linalg.svdvals(x)
+        return values
+
+
+def test_operator_without_onnx_is_named_and_nothing_goes_to_standard_output(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(
+        ConversionError, match=r"_linalg_svd.*torch has no ONNX for this operator: replace it in forward"
+    ):
+        converted(source_of(Decomposed()), tmp_path / "m.onnx")
+    assert capfd.readouterr().out == ""

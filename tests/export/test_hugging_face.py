@@ -173,7 +173,7 @@ def test_texts_calibrate_and_judge_and_none_does_both(tmp_path: Path) -> None:
     both = (texts_of(list(source.calibration)), texts_of(judging))
     assert not set(both[0]) & set(both[1])
     assert sorted(both[0] + both[1]) == sorted(" ".join(text.split()) for text in TEXTS)
-    assert len({batch["input_ids"].shape[1] for batch in judging}) == 1
+    assert all(batch["attention_mask"].all() for batch in judging)  # answers to padding are compared with nothing
 
 
 def test_artifact_holds_the_tokenizer_and_says_who_judged(tmp_path: Path) -> None:

@@ -96,7 +96,9 @@ def test_without_calibration_data_a_quarter_of_the_evaluation_calibrates_and_doe
     known = {row.tobytes(): i for i, batch in enumerate(batches(count)) for row in batch["x"]}
     for inputs, target in zip(samples.held_out.inputs, samples.held_out.targets, strict=True):
         assert [known[row.tobytes()] for row in inputs["x"]] == target.tolist()
-    assert samples.warnings[0].startswith("calibration: no data; a quarter of the evaluation calibrates")
+    assert samples.warnings[0].startswith(
+        "calibration: no data that does not judge; every fourth sample of the evaluation calibrates"
+    )
 
 
 def test_single_batch_of_evaluation_is_cut_with_its_targets() -> None:
@@ -280,7 +282,7 @@ def test_data_that_is_not_the_models_is_refused(other: dict[str, object], messag
         (lambda n: np.full(n, np.nan), "targets from nan to nan, expected classes 0 to 2"),
         (lambda n: np.zeros(n + 1, int), r"targets of shape \[3\], expected \[2\], one class each"),
         (lambda n: np.eye(3)[:n], r"targets of shape \[2, 3\], expected \[2\], one class each"),
-        (lambda n: np.array(["cat"] * n), "metric accuracy: .*"),
+        (lambda n: np.array(["cat"] * n), "targets of type <U3 that are no whole numbers, expected classes"),
     ],
 )
 def test_targets_that_are_no_classes_are_refused(target: Callable[[int], np.ndarray], message: str) -> None:
@@ -301,3 +303,22 @@ def test_reading_is_done_once() -> None:
     samples = sort_samples(source, Reference(source))
     assert len(samples.calibration) + len(samples.held_out.inputs) == 4
     assert next(given, None) is None
+
+
+def test_cache_that_is_empty_at_first_is_no_empty_batch() -> None:
+    class Cached(torch.nn.Module):
+        def forward(self, x: torch.Tensor, past: torch.Tensor) -> torch.Tensor:
+            return torch.cat([past, x], 1).sum(1)
+
+    inputs = {"x": torch.zeros(1, 1, 4), "past": torch.zeros(1, 3, 4)}
+    dynamic = {"x": {0: "batch"}, "past": {0: "batch", 1: "length"}}
+    given = {"x": normal(2, 1, 4), "past": np.zeros((2, 0, 4), np.float32)}
+    source = source_of(Cached(), inputs=inputs, dynamic=dynamic, evaluation=Evaluation([(given, None)]))
+    assert sort_samples(source, Reference(source)).held_out.held_out
+
+
+def test_targets_that_are_no_whole_numbers_are_no_classes() -> None:
+    evaluation = Evaluation([({"x": normal(8, 4)}, np.full(8, 0.5))])
+    samples = sort(evaluation=evaluation)
+    with pytest.raises(DataError, match="targets of type float64 that are no whole numbers, expected classes"):
+        Judge(samples.held_out, samples.metric, 0.01)

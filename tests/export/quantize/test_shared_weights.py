@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from export.quantize.families import Dynamic, Family, Static
+from export.quantize.families import Dynamic, Family, Static, Weights
 from export.quantize.graph import Prepared, prepare
 from export.quantize.ranges import find_ranges
 from handlers.runtime.session import Session
@@ -25,6 +25,17 @@ class Twice(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.layer(torch.relu(self.layer(x)))
         return result
+
+
+class Ends(nn.Module):
+    """A table of which the rows are looked up at one end, and multiplied at the other: a masked language model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.between = nn.Embedding(500, 32), nn.Linear(32, 32)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(torch.tanh(self.between(self.table(ids))), self.table.weight)
 
 
 DATA = normal(16, 64)
@@ -70,3 +81,16 @@ def test_weights_are_in_the_file_once(twice: tuple[Prepared, Path], tmp_path: Pa
             tensor for tensor in onnx.load(tmp_path / "all.onnx").graph.initializer if tuple(tensor.dims) == (64, 64)
         ]
         assert len(matrices) == 1, family.name
+
+
+def test_table_that_is_used_at_both_ends_is_in_the_file_once(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    ids = torch.tensor([[1, 499, 7]])
+    converted(source_of(Ends(), ids, dynamic={"x": {0: "batch", 1: "sequence"}}), tmp_path / "fp32.onnx")
+    family = Weights(prepare(tmp_path / "fp32.onnx", fuse=False))
+    assert len(family.units) == 2
+    family.write(family.units, tmp_path / "int8.onnx")
+    assert (tmp_path / "int8.onnx").stat().st_size < 0.35 * (tmp_path / "fp32.onnx").stat().st_size
+    right = Session(tmp_path / "fp32.onnx", threads=1).run({"x": ids.numpy()})["y"]
+    found = Session(tmp_path / "int8.onnx", threads=1).run({"x": ids.numpy()})["y"]
+    assert np.linalg.norm(found - right) < 0.02 * np.linalg.norm(right)

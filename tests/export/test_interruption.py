@@ -75,12 +75,14 @@ def test_older_artifact_is_replaced_by_a_build_that_ends_well(small: Built, tmp_
 
 
 SLOW_SOURCE = """
+import signal
 import time
 from pathlib import Path
 import numpy as np
 import torch
 from export import Evaluation, ModelSource
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # though whoever started the tests may ignore it
 calls = []
 
 def slow_metric(outputs, target):

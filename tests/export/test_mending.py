@@ -47,8 +47,10 @@ def family_of(source: ModelSource, folder: Path, kind: type[Weights | Dynamic]) 
 def test_more_is_left_in_float_until_the_gate_is_passed_however_tight(max_loss: float, tmp_path: Path) -> None:
     source = planted(weights=[4])
     family, path = family_of(source, tmp_path, Weights), tmp_path / "mixed.onnx"
-    candidate, left_out = mend(family, path, "", bench_of(source, max_loss), meter_of(source, tmp_path), UNLIMITED_MS)
+    bench = bench_of(source, max_loss)
+    candidate, left_out = mend(family, path, "", bench, meter_of(source, tmp_path), UNLIMITED_MS)
     assert candidate.gate.passed
+    assert bench.judgements <= 10  # each step leaves out half as many again, at the least, and three may go back
     assert candidate.gate.loss <= max_loss
     assert family.units[4] in left_out
     assert {node.node for node in candidate.float_nodes} == {family.node(unit) for unit in left_out}

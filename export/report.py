@@ -37,9 +37,9 @@ Preference = Literal["size", "latency", "balanced"]
 class FloatNode(msgspec.Struct, frozen=True):
     """A node that a mixed variant computes in float, and why.
 
-    `error` is what the outputs lose where it is quantised and nothing else is, as the mean over the calibration samples
-    of |difference|^2 / |PyTorch's output|^2; `group` says how many nodes were measured together for want of time;
-    `stored` is the type of its weights in the file.
+    `error` is what the outputs lose where it is quantised and nothing else is: the sum of |difference|^2 over the
+    samples that steer, divided by that of |PyTorch's output|^2, of the worst output; None where it cannot be quantised.
+    `group` says how many nodes were measured together for want of time; `stored` is the type of its weights.
     """
 
     node: str

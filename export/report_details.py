@@ -54,7 +54,7 @@ def float_nodes_section(report: Report) -> list[Element]:
     words = (
         "A mixed variant computes most nodes in int8 and those below in float, because the outputs suffer most where "
         "they are quantised. Error: what the outputs lose where this node is quantised and no other is, as the squared "
-        "difference from PyTorch's output divided by the squared output, averaged over the calibration samples. 0 is "
+        "difference from PyTorch's output divided by the squared output, each summed over the samples that steer. 0 is "
         "no loss; 0.01 means that the difference is a tenth as long as the output. Where time was short, several nodes "
         "were measured at once and share their error."
     )

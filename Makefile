@@ -92,7 +92,8 @@ deploy: sam-build ## Deploy the stack into your AWS account; asks for what it ne
 lock: .venv/installed ## Choose new versions of all dependencies within the bounds of pyproject.toml
 	.venv/bin/uv pip compile $(LOCK) pyproject.toml --extra export --extra transformers --group dev --group torch-needs \
 		--override requirements/no-torch.txt --output-file requirements/dev.txt --upgrade
-	.venv/bin/uv pip compile $(LOCK) handlers/requirements.in --constraint requirements/dev.txt --output-file handlers/requirements.txt --upgrade
+	.venv/bin/uv pip compile $(LOCK) handlers/requirements.in --constraint requirements/dev.txt \
+		--override requirements/not-deployed.txt --output-file handlers/requirements.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) requirements/sam.in --output-file requirements/sam.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) requirements/runtime-client.in --output-file requirements/runtime-client.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) --no-deps requirements/real-models.in --output-file requirements/real-models.txt --upgrade

@@ -30,13 +30,13 @@ from handlers.registry.manifest import (
     Goldens,
     Manifest,
     Provenance,
-    TensorTask,
     Variant,
     encode_manifest,
 )
 from handlers.runtime.cpu import cpu_kind
 from handlers.runtime.session import Session
 from handlers.tasks.arrays import Arrays
+from handlers.tasks.definitions import TensorTask
 
 __all__ = ["write_artifact"]
 
@@ -76,7 +76,7 @@ def write_artifact(  # noqa: PLR0913, PLR0917 - all that a build has made
         schema_version=SCHEMA_VERSION,
         model=source.name,
         version=None,
-        task=TensorTask(),
+        task=source.task or TensorTask(),
         inputs=session.inputs,
         outputs=session.outputs,
         variants=tuple(variants),

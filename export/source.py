@@ -11,6 +11,7 @@ from export.errors import SourceError
 from handlers.errors import InvalidName
 from handlers.registry.names import check_model_name
 from handlers.tasks.arrays import Arrays
+from handlers.tasks.definitions import TaskDefinition
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +63,7 @@ class ModelSource:
         calibration: Named input arrays, as many batches as represent the data (some hundred samples), never from
             `evaluation`; None: every fourth sample of `evaluation`, or the example inputs.
         evaluation: None: half of `calibration` judges, by agreement with PyTorch, or the example inputs with noise.
-        task: What stands between a user's input and the tensors; None: tensors.
+        task: What stands between a user's input and the tensors, of handlers.tasks.definitions; None: nothing.
         tokenizer: A `tokenizer.json` that travels with the model; None: there is none.
     """
 
@@ -73,7 +74,7 @@ class ModelSource:
     dynamic: Mapping[str, Mapping[int, str]] | None = None
     calibration: Iterable[Arrays] | None = None
     evaluation: Evaluation | None = None
-    task: None = None
+    task: TaskDefinition | None = None
     tokenizer: Path | None = None
 
     def __post_init__(self) -> None:

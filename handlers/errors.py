@@ -2,7 +2,12 @@
 
 LambdaserveError
 ├── InvalidInput            the request says something that the model cannot take
+├── UnsupportedMedia        the request's body is of a kind that nothing here reads
 ├── PayloadTooLarge         the request is larger than the limit
+├── AnswerTooLarge          the answer would be larger than the limit
+├── NotSupported            this cannot be done here, by design
+├── DeadlineExceeded        the work cannot end in the time that is left
+├── InsufficientMemory      the model, or one sample of this size, does not fit into the memory that models may take
 ├── ModelNotFound           no such model here
 ├── VersionNotFound         the model is here, that version of it is not
 ├── ModelNotReady           the model should be here and cannot be served (yet)
@@ -41,6 +46,36 @@ class PayloadTooLarge(LambdaserveError):
     """The request is larger than the limit."""
 
     code = "payload_too_large"
+
+
+class UnsupportedMedia(LambdaserveError):
+    """The request's body is of a kind that nothing here reads."""
+
+    code = "unsupported_media"
+
+
+class AnswerTooLarge(LambdaserveError):
+    """The answer would be larger than the limit."""
+
+    code = "answer_too_large"
+
+
+class NotSupported(LambdaserveError):
+    """This cannot be done here, by design."""
+
+    code = "not_supported"
+
+
+class DeadlineExceeded(LambdaserveError):
+    """The work cannot end in the time that is left; the message says what was spent where."""
+
+    code = "deadline_exceeded"
+
+
+class InsufficientMemory(LambdaserveError):
+    """The model, or one sample of this size, does not fit into the memory that models may take."""
+
+    code = "insufficient_memory"
 
 
 class ModelNotFound(LambdaserveError):

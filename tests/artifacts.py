@@ -1,6 +1,7 @@
 """Artifacts made of tiny graphs, as `lambdaserve build` makes them of trained models, and published as it publishes."""
 
 import io
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,6 @@ from handlers.registry.manifest import (
     Goldens,
     Manifest,
     Provenance,
-    TensorTask,
     Variant,
     encode_manifest,
 )
@@ -29,19 +29,22 @@ from handlers.registry.stores import open_store
 from handlers.runtime.goldens import write_goldens
 from handlers.runtime.session import Session
 from handlers.tasks.arrays import Arrays
+from handlers.tasks.definitions import TaskDefinition, TensorTask
 
 __all__ = ["make_artifact", "publish_graphs"]
 
 CPU_KINDS: tuple[CpuKind, ...] = ("x86_64-vnni", "x86_64", "arm64")
 
 
-def make_artifact(
+def make_artifact(  # noqa: PLR0913 - the last three by name only, and rarely
     folder: Path,
     model: str,
     variants: Mapping[str, ModelProto],
     inputs: Sequence[Arrays],
     *,
     proven: ModelProto | None = None,
+    task: TaskDefinition | None = None,
+    tokenizer: Path | None = None,
 ) -> Manifest:
     """Fill `folder` with an artifact, and return its manifest.
 
@@ -52,6 +55,8 @@ def make_artifact(
         inputs: Those of the goldens.
         proven: Whose answers are in the goldens, with no tolerance: fp32's by default. A variant that is another
             function fails on them.
+        task: What stands before the tensors; None: nothing.
+        tokenizer: A tokenizer.json to take along.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, graph in variants.items():
@@ -61,17 +66,20 @@ def make_artifact(
     (folder / "proven.tmp").unlink()
     goldens = [(given, {name: found.reshape(-1) for name, found in session.run(given).items()}) for given in inputs]
     write_goldens(folder / "goldens.npz", goldens, session.inputs, session.outputs)
+    if tokenizer is not None:
+        shutil.copyfile(tokenizer, folder / "tokenizer.json")
     chosen = Choice(variant=next(iter(variants)), basis="measured")
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         model=model,
         version=None,
-        task=TensorTask(),
+        task=task or TensorTask(),
         inputs=session.inputs,
         outputs=session.outputs,
         variants=tuple(_variant(name) for name in variants),
         chosen=dict.fromkeys(CPU_KINDS, chosen),
         goldens=Goldens(file="goldens.npz", count=len(goldens), output_stride=1),
+        tokenizer="tokenizer.json" if tokenizer else None,
         files={path.name: describe_file(path) for path in sorted(folder.iterdir())},
         provenance=Provenance(
             weights_sha256="0" * 64,
@@ -94,10 +102,12 @@ def publish_graphs(  # noqa: PLR0913 - the last two by name only, and rarely
     *,
     proven: ModelProto | None = None,
     alias: str | None = "live",
+    task: TaskDefinition | None = None,
+    tokenizer: Path | None = None,
 ) -> str:
     """Publish such an artifact and return the version that it got."""
     with tempfile.TemporaryDirectory(prefix="lambdaserve-artifact-") as folder:
-        make_artifact(Path(folder), model, variants, inputs, proven=proven)
+        make_artifact(Path(folder), model, variants, inputs, proven=proven, task=task, tokenizer=tokenizer)
         return publish(Path(folder), open_store(store_url), alias, Progress(Console(file=io.StringIO()))).version
 
 

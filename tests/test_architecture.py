@@ -26,7 +26,8 @@ ALLOWED = {
     *("typing_extensions", "typing_inspection", "idna", "sniffio"),
     *("aws_lambda_powertools", "jmespath", "opentelemetry"),
     *("boto3", "botocore", "s3transfer", "urllib3", "dateutil", "six"),
-    "certifi",  # botocore takes it where it finds it; the package does not hold it
+    *("certifi", "brotli"),  # botocore and urllib3 take them where they find them; the package does not hold them
+    "python_multipart",  # starlette takes it along; forms are read with it
     *("flatbuffers", "google", "packaging"),  # onnxruntime's
 }
 
@@ -62,7 +63,7 @@ os.environ["LAMBDASERVE_STORE"] = sys.argv[1]
 from handlers import inference
 from handlers.api.inference import infer
 [model] = inference.models.loaded
-answer = inference.app.state.service.predict(model, infer, sys.argv[2].encode())
+answer = inference.app.state.service.call(model, lambda call: infer(call, sys.argv[2].encode()))
 assert b'"data":[1.0,3.0,5.0]' in answer, answer
 """
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handlers import __version__
-from handlers.api import oip
+from handlers.api import kserve, oip
 from handlers.api.service import Service
 from handlers.api.statuses import error_response, status_of
 from handlers.errors import LambdaserveError
@@ -28,7 +28,7 @@ def create_app(service: Service) -> FastAPI:
     # that API Gateway puts before the path
     app = FastAPI(title="lambdaserve", version=__version__, openapi_url=None, redirect_slashes=False)
     app.state.service = service
-    app.router.routes.extend(oip.routes)
+    app.router.routes.extend([*oip.routes, *kserve.routes])
     app.add_exception_handler(LambdaserveError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_middleware(_Boundary, service=service)
@@ -43,7 +43,7 @@ async def _refuse(_: Request, error: Exception) -> Response:
 async def _refuse_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     found = f"{request.method} {request.scope['path'][:200]}"
-    expected = "a path of the Open Inference Protocol" if error.status_code == _NOT_FOUND else "another method"
+    expected = "a path that docs/service.md lists" if error.status_code == _NOT_FOUND else "another method"
     return error_response(error.status_code, f"{found}: {error.detail}, expected {expected}", dict(error.headers or {}))
 
 

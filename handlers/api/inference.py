@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw
 
+from handlers.api.call import Call
 from handlers.api.tensors import decode_tensor, encode_tensor
 from handlers.errors import InvalidInput
 from handlers.registry.loading import LoadedModel
@@ -60,21 +61,25 @@ _decoder = msgspec.json.Decoder(_InferRequest)
 _encoder = msgspec.json.Encoder()
 
 
-def infer(model: LoadedModel, body: bytes) -> bytes:
+def infer(call: Call, body: bytes) -> bytes:
     """Run the model on the tensors in `body` and return the body of the answer.
 
     Raises:
         InvalidInput: The body is no inference request, or not one that this model can take.
         RuntimeFailure: The model could not be run for want of memory.
     """
-    request = _decode(body)
-    inputs = _decode_inputs(model, request.inputs)
-    results = model.session.run(inputs, _output_names(model, request.outputs or []))
-    datatypes = {spec.name: spec.datatype for spec in model.manifest.outputs}
-    outputs = [
-        _OutputTensor(name, array.shape, datatypes[name], encode_tensor(array)) for name, array in results.items()
-    ]
-    return _encoder.encode(_InferResponse(model.name, model.version, outputs, request.id))
+    model = call.model
+    with call.clock.phase("decode"):
+        request = _decode(body)
+        inputs = _decode_inputs(model, request.inputs)
+        names = _output_names(model, request.outputs or [])
+    results = call.run(inputs, names)
+    with call.clock.phase("encode"):
+        datatypes = {spec.name: spec.datatype for spec in model.manifest.outputs}
+        outputs = [
+            _OutputTensor(name, array.shape, datatypes[name], encode_tensor(array)) for name, array in results.items()
+        ]
+        return _encoder.encode(_InferResponse(model.name, model.version, outputs, request.id))
 
 
 def _decode(body: bytes) -> _InferRequest:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from handlers import __version__
 from handlers.api.bodies import read_body
 from handlers.api.inference import infer
-from handlers.api.service import Service
+from handlers.api.service import service_of
 from handlers.api.statuses import json_response
 from handlers.errors import ModelNotReady
 from handlers.registry.loading import LoadedModel
@@ -26,7 +26,7 @@ async def _live(_: Request) -> Response:
 
 async def _ready(request: Request) -> Response:
     try:
-        await _service(request).await_all(request.scope)
+        await service_of(request).await_all(request.scope)
     except ModelNotReady as error:
         refusal = {"ready": False, "live": True, "error": str(error), "request_id": request_id.get()}
         return json_response(refusal, 503)
@@ -56,20 +56,16 @@ async def _model_ready(request: Request) -> Response:
 
 
 async def _infer(request: Request) -> Response:
-    service = _service(request)
+    service = service_of(request)
     body = await read_body(request, service.max_body_bytes)
     model = await _model(request)
-    return Response(service.predict(model, infer, body), media_type="application/json")
-
-
-def _service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
+    answer = service.call(model, lambda call: infer(call, body))
+    return Response(answer, media_type="application/json")
 
 
 async def _model(request: Request) -> LoadedModel:
     names = request.path_params
-    return await _service(request).model(request.scope, names["model"], names.get("version"))
+    return await service_of(request).model(request.scope, names["model"], names.get("version"))
 
 
 def _model_routes(prefix: str) -> list[Route]:

@@ -4,17 +4,21 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from handlers.api.call import Call
 from handlers.errors import LambdaserveError
 from handlers.registry.loading import LoadedModel
 from handlers.registry.models import Models
 from handlers.telemetry import Telemetry
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
     from starlette.types import Scope
 
-__all__ = ["Service"]
+__all__ = ["Service", "service_of"]
+
+T = TypeVar("T")
 
 _WAIT_S = 20.0  # for models that are being loaded; API Gateway gives up after 29 s
 _MARGIN_S = 1.0  # left of Lambda's time to send an answer
@@ -44,11 +48,12 @@ class Service:
             found = await asyncio.to_thread(self.models.await_model, name, version, _seconds_left(scope))
         return found
 
-    def predict(self, model: LoadedModel, answer: Callable[[LoadedModel, bytes], bytes], body: bytes) -> bytes:
-        """Return what `answer` makes of the body, and report how it went."""
+    def call(self, model: LoadedModel, answer: Callable[[Call], T]) -> T:
+        """Return what `answer` makes of a call to the model, and report how it went."""
         start = time.perf_counter()
+        call = Call(model)
         try:
-            result = answer(model, body)
+            result = answer(call)
         except LambdaserveError as error:
             self.telemetry.refused(model, error.code)
             raise
@@ -57,6 +62,12 @@ class Service:
             raise
         self.telemetry.answered(model, (time.perf_counter() - start) * 1000)
         return result
+
+
+def service_of(request: "Request") -> Service:
+    """Return the service of the application that got the request."""
+    service: Service = request.app.state.service
+    return service
 
 
 def _seconds_left(scope: "Scope") -> float:

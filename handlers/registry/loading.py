@@ -1,13 +1,11 @@
 """From an alias to a session that has answered its goldens."""
 
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from handlers.clock import PhaseClock
 from handlers.errors import LambdaserveError, ModelNotReady
 from handlers.registry.aliases import resolve_alias
 from handlers.registry.fetch import fetch_files, fetch_manifest
@@ -17,6 +15,7 @@ from handlers.settings import Settings
 
 if TYPE_CHECKING:
     from handlers.runtime.session import Session
+    from handlers.tasks.task import Task
 
 __all__ = ["LoadObserver", "LoadedModel", "load_model"]
 
@@ -30,6 +29,7 @@ class LoadedModel:
     manifest: Manifest
     variant: Variant
     session: "Session"
+    task: "Task"
     phases_ms: dict[str, float]
 
 
@@ -58,24 +58,27 @@ def load_model(store: Store, name: str, settings: Settings, observer: LoadObserv
         ModelNotReady: No variant answers its goldens on this machine.
         StoreUnavailable: The store could not be asked.
     """
-    clock = _PhaseClock()
+    clock = PhaseClock()
     with clock.phase("alias"):
         version = resolve_alias(store, name, settings.alias)
     with clock.phase("manifest"):
         manifest = fetch_manifest(store, name, version)
     with tempfile.TemporaryDirectory(prefix="lambdaserve-", dir=settings.scratch_dir) as folder:
         variant, session = _open_first_right_variant(store, manifest, Path(folder), clock, settings.threads, observer)
-    return LoadedModel(name, version, manifest, variant, session, clock.phases_ms)
+        with clock.phase("task"):
+            task = _open_task(manifest, Path(folder))
+    return LoadedModel(name, version, manifest, variant, session, task, clock.phases_ms)
 
 
 def _open_first_right_variant(  # noqa: PLR0913, PLR0917 - private, one call site
-    store: Store, manifest: Manifest, folder: Path, clock: "_PhaseClock", threads: int, observer: LoadObserver
+    store: Store, manifest: Manifest, folder: Path, clock: PhaseClock, threads: int, observer: LoadObserver
 ) -> tuple[Variant, "Session"]:
     from handlers.runtime.cpu import cpu_kind
 
     candidates = manifest.variants_for(cpu_kind())
     with clock.phase("fetch"):
-        fetch_files(store, manifest, [manifest.goldens.file, *candidates[0].files], folder)
+        tokenizer = [manifest.tokenizer] if manifest.tokenizer else []
+        fetch_files(store, manifest, [manifest.goldens.file, *tokenizer, *candidates[0].files], folder)
     with clock.phase("runtime_import"):
         # not before: while numpy and onnxruntime are imported, which takes longer than most fetches, others may fetch
         from handlers.runtime.goldens import check_goldens, read_goldens
@@ -107,16 +110,8 @@ def _open_first_right_variant(  # noqa: PLR0913, PLR0917 - private, one call sit
     raise ModelNotReady(msg)
 
 
-@dataclass
-class _PhaseClock:
-    """Adds up how long each phase took, in milliseconds."""
+def _open_task(manifest: Manifest, folder: Path) -> "Task":
+    from handlers.tasks.opening import open_task  # not before numpy is imported, which the session has seen to
 
-    phases_ms: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.phases_ms[name] = self.phases_ms.get(name, 0.0) + (time.perf_counter() - start) * 1000
+    tokenizer = folder / manifest.tokenizer if manifest.tokenizer else None
+    return open_task(manifest.task, manifest.inputs, manifest.outputs, tokenizer)

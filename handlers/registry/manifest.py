@@ -9,6 +9,7 @@ from msgspec import Meta
 from handlers.errors import CorruptFile, InvalidName, UnsupportedManifest
 from handlers.registry.names import check_model_name, check_version
 from handlers.registry.sealed import check_seal, seal, unseal
+from handlers.tasks.definitions import TaskDefinition
 
 __all__ = [
     "MANIFEST_FILE",
@@ -24,7 +25,6 @@ __all__ = [
     "Manifest",
     "Provenance",
     "TensorSpec",
-    "TensorTask",
     "Variant",
     "decode_manifest",
     "encode_manifest",
@@ -124,10 +124,6 @@ class Goldens(_Part, frozen=True):
     output_stride: Annotated[int, Meta(ge=1)]
 
 
-class TensorTask(_Part, frozen=True, tag="tensor", tag_field="kind"):
-    """Nothing stands between the user's input and the tensors."""
-
-
 class Calibration(_Part, frozen=True):
     """What set the ranges of int8 activations and steered the search: how many samples, and where they come from.
 
@@ -160,7 +156,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
     schema_version: int
     model: str
     version: str | None
-    task: TensorTask
+    task: TaskDefinition
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     variants: Annotated[tuple[Variant, ...], Meta(min_length=1)]

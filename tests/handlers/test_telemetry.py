@@ -90,7 +90,8 @@ def test_log_lines_of_a_cold_start_name_model_version_and_variant(run: Run) -> N
     assert loaded.keys() == {"affine", "gather", "text"}
     assert (loaded["affine"]["version"], loaded["affine"]["variant"]) == ("1", "fp32")
     assert all(line["level"] == "INFO" and line["service"] == "lambdaserve" for line in loaded.values())
-    assert set(loaded["gather"]["phases_ms"]) == {"alias", "manifest", "fetch", "runtime_import", "session", "goldens"}
+    phases = {"alias", "manifest", "fetch", "runtime_import", "session", "goldens", "task"}
+    assert set(loaded["gather"]["phases_ms"]) == phases
     [passed_over] = [line for line in run.logs if line["message"] == "variant passed over"]
     assert (passed_over["model"], passed_over["version"], passed_over["variant"]) == ("affine", "1", "int8-static")
     assert passed_over["error"] == "golden_mismatch"
@@ -152,7 +153,7 @@ def test_predictions_and_errors_are_counted_per_model_and_version(run: Run) -> N
 
 
 def test_the_phases_of_a_cold_start_are_measured_per_model(run: Run) -> None:
-    phases = ("Alias", "Manifest", "Fetch", "RuntimeImport", "Session", "Goldens")
+    phases = ("Alias", "Manifest", "Fetch", "RuntimeImport", "Session", "Goldens", "Task")
     for model in ("affine", "gather", "text"):
         assert values(run, "ColdStarts", model=model, version="1", variant="fp32") == [1]
         for phase in phases:

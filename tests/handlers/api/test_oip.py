@@ -95,7 +95,7 @@ def test_an_unknown_path_is_not_found_and_not_redirected(gateway: Gateway, path:
     answer = gateway.send("GET", path)
 
     assert answer.status == 404
-    assert answer.body["error"] == f"GET {path}: Not Found, expected a path of the Open Inference Protocol"
+    assert answer.body["error"] == f"GET {path}: Not Found, expected a path that docs/service.md lists"
 
 
 @pytest.mark.parametrize(

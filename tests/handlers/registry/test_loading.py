@@ -32,7 +32,7 @@ def test_the_time_of_every_phase_is_known(settings: Settings, recorder: Recorder
     models = Models(settings, recorder)
     models.await_all(WAIT_S)
 
-    phases = {"alias", "manifest", "fetch", "runtime_import", "session", "goldens"}
+    phases = {"alias", "manifest", "fetch", "runtime_import", "session", "goldens", "task"}
     assert set(models.loaded[0].phases_ms) == phases
 
 

@@ -1,0 +1,36 @@
+"""One prediction under way: its model, what it has taken so far, and the one way to the session."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from handlers.clock import PhaseClock
+from handlers.registry.loading import LoadedModel
+from handlers.tasks.arrays import Arrays
+
+__all__ = ["Call"]
+
+
+@dataclass
+class Call:
+    """What answering one request to one model shares.
+
+    Attributes:
+        model: Which is asked.
+        clock: Phases `decode`, `infer` and `encode`; what a 504 and the statistics tell.
+        samples: How many samples went through the session, along axis 0 of the first input.
+        runs: How often the session ran.
+    """
+
+    model: LoadedModel
+    clock: PhaseClock = field(default_factory=PhaseClock)
+    samples: int = 0
+    runs: int = 0
+
+    def run(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Arrays:
+        """Run the model on a batch. Raises as `Session.run` does."""
+        with self.clock.phase("infer"):
+            results = self.model.session.run(inputs, outputs)
+        first = next(iter(inputs.values()))
+        self.samples += len(first) if first.ndim else 1
+        self.runs += 1
+        return results

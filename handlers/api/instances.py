@@ -1,0 +1,53 @@
+"""From a request's body to the instances of a task, whatever kind of body it is."""
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from handlers.api.predict import Instances
+from handlers.errors import InvalidInput, UnsupportedMedia
+from handlers.tasks.task import Task
+
+__all__ = ["media_type", "read_instances"]
+
+JSON_TYPES = ("", "application/json")
+
+
+class _PredictRequest(msgspec.Struct):
+    """KServe V1: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol."""
+
+    instances: list[Any]
+    parameters: dict[str, Any] = {}
+
+
+_decoder = msgspec.json.Decoder(_PredictRequest)
+
+
+def media_type(request: Request) -> str:
+    """Return the content type without its parameters, in lower case; empty where there is none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def read_instances(media: str, body: bytes, task: Task) -> Instances:
+    """Return what a request asks of a model with that task.
+
+    Raises:
+        InvalidInput: The body is not what its content type says, or no prediction request.
+        UnsupportedMedia: Nothing here reads that content type.
+    """
+    if media in task.media_types:
+        return Instances([body], {})
+    if media not in JSON_TYPES:
+        expected = ", ".join(["application/json", *task.media_types])
+        msg = f"content type: {media[:80]!r}, expected one of: {expected}"
+        raise UnsupportedMedia(msg)
+    try:
+        asked = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        msg = f"body: {error}, expected a JSON object with `instances`"
+        raise InvalidInput(msg) from error
+    except RecursionError as error:
+        msg = "body: nested too deep, expected a JSON object with `instances`"
+        raise InvalidInput(msg) from error
+    return Instances(asked.instances, asked.parameters)

@@ -1,0 +1,46 @@
+"""Predictions for instances: what a user has (a photograph, a sentence, a row), through the model's task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from handlers.api.call import Call
+from handlers.errors import InvalidInput
+from handlers.tasks.groups import in_groups
+
+__all__ = ["Instances", "predict"]
+
+_ROWS_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Instances:
+    """What a request asks: instances of its model's task, and options for all of them."""
+
+    values: Sequence[object]
+    options: dict[str, object]
+
+
+def predict(call: Call, asked: Instances) -> list[object]:
+    """Return a prediction for each instance, in their order.
+
+    Raises:
+        InvalidInput: There is none, or one that the task cannot use.
+        RuntimeFailure: As `Session.run`.
+    """
+    task = call.model.task
+    if not asked.values:
+        msg = "instances: none, expected at least one"
+        raise InvalidInput(msg)
+    with call.clock.phase("decode"):
+        options = task.check_options(asked.options)
+        prepared = task.prepare(asked.values)
+    answers: list[object] = [None] * len(prepared)
+    for group in in_groups(prepared, _ROWS_AT_ONCE):
+        members = [prepared[index] for index in group]
+        with call.clock.phase("decode"):
+            inputs = task.collate(members)
+        outputs = call.run(inputs, task.outputs)
+        with call.clock.phase("encode"):
+            for index, answer in zip(group, task.answer(members, outputs, options), strict=True):
+                answers[index] = answer
+    return answers

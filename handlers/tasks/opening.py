@@ -1,0 +1,43 @@
+"""From what a manifest says of its task to a task that is ready to use."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handlers.errors import UnsupportedManifest
+from handlers.tasks.definitions import TensorTask
+from handlers.tasks.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handlers.registry.manifest import TensorSpec
+    from handlers.tasks.definitions import TaskDefinition
+
+__all__ = ["open_task"]
+
+
+def open_task(
+    definition: "TaskDefinition",
+    inputs: "Sequence[TensorSpec]",
+    outputs: "Sequence[TensorSpec]",
+    tokenizer: Path | None,  # noqa: ARG001 - for the tasks of text
+) -> Task:
+    """Return the task that a definition describes. Imports what it needs (tokenizers, Pillow) and no more.
+
+    Args:
+        definition: From a manifest or a source.
+        inputs: What the model takes.
+        outputs: What it returns.
+        tokenizer: A tokenizer.json, for the tasks that read text; not needed afterwards.
+
+    Raises:
+        UnsupportedManifest: The definition does not fit the model's inputs and outputs.
+        CorruptFile: The tokenizer is none.
+    """
+    match definition:
+        case TensorTask():
+            from handlers.tasks.rows import TensorRows
+
+            return TensorRows(inputs, outputs)
+    msg = f"task: {definition.__struct_config__.tag}, expected one that this version of lambdaserve serves"
+    raise UnsupportedManifest(msg)

@@ -10,6 +10,7 @@ from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE, Manifest
 from handlers.registry.names import check_model_name, check_version, file_key, models_prefix, versions_prefix
 from handlers.registry.stores import Store
+from handlers.tasks.definitions import task_kind
 
 __all__ = ["ListedModel", "list_models", "show_version", "to_models_table", "to_version_table"]
 
@@ -85,7 +86,8 @@ def to_models_table(models: list[ListedModel]) -> Table:
 
 def to_version_table(manifest: Manifest) -> Table:
     """Return what a version is made of for people."""
-    table = Table(title=f"{manifest.model} version {manifest.version}, built {manifest.provenance.created_at}")
+    what = f"{manifest.model} version {manifest.version}, {task_kind(manifest.task)}"
+    table = Table(title=f"{what}, built {manifest.provenance.created_at}")
     for column in ("variant", "size", "score", "loss", "time of a run", "peak memory", "chosen on"):
         table.add_column(column)
     for variant in manifest.variants:

@@ -237,7 +237,7 @@ def test_models_show_gives_the_manifest_of_the_live_version_or_of_the_one_named(
     for arguments, version in ((), "1"), (("2",), "2"):
         done = lambdaserve("models", "show", "tiny", *arguments, "--store", project.store, "--json")
         assert json.loads(done.stdout)["version"] == version
-    assert "tiny version 1, built" in lambdaserve("models", "show", "tiny", "--store", project.store).stdout
+    assert "tiny version 1, tensor, built" in lambdaserve("models", "show", "tiny", "--store", project.store).stdout
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ __all__ = [
     "TextClassificationTask",
     "TokenClassificationTask",
     "Tokenization",
+    "task_kind",
 ]
 
 Activation = Literal["none", "softmax", "sigmoid"]
@@ -168,3 +169,8 @@ TaskDefinition = (
     | EmbeddingTask
     | TabularTask
 )
+
+
+def task_kind(definition: TaskDefinition) -> str:
+    """Return the name of the task, `kind` in the manifest."""
+    return str(definition.__struct_config__.tag)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handlers.errors import UnsupportedManifest
-from handlers.tasks.definitions import TensorTask
+from handlers.tasks.definitions import TensorTask, task_kind
 from handlers.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -39,5 +39,5 @@ def open_task(
             from handlers.tasks.rows import TensorRows
 
             return TensorRows(inputs, outputs)
-    msg = f"task: {definition.__struct_config__.tag}, expected one that this version of lambdaserve serves"
+    msg = f"task: {task_kind(definition)}, expected one that this version of lambdaserve serves"
     raise UnsupportedManifest(msg)

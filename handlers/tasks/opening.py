@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handlers.errors import UnsupportedManifest
-from handlers.tasks.definitions import TensorTask, task_kind
+from handlers.tasks.definitions import TabularTask, TensorTask, task_kind
 from handlers.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -39,5 +39,9 @@ def open_task(
             from handlers.tasks.rows import TensorRows
 
             return TensorRows(inputs, outputs)
+        case TabularTask():
+            from handlers.tasks.tabular import TabularRows
+
+            return TabularRows(definition, inputs, outputs)
     msg = f"task: {task_kind(definition)}, expected one that this version of lambdaserve serves"
     raise UnsupportedManifest(msg)

@@ -1,4 +1,4 @@
-"""From rows of named columns to a model's inputs; the export step uses it to make the data that trains and judges."""
+"""From rows of named columns to a model's inputs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -26,13 +26,13 @@ _FLOAT32 = np.dtype(np.float32)
 class Features:
     """The columns of a task, ready to encode rows; safe to use from several threads."""
 
-    def __init__(self, task: "TabularTask", dtypes: Mapping[str, np.dtype] | None = None) -> None:
-        """Take a task that is consistent, and the dtype of each input; None: all float32."""
+    def __init__(self, task: "TabularTask", dtypes: Mapping[str, np.dtype]) -> None:
+        """Take a task that is consistent, and the dtype of each input of the model."""
         self._ignored = task.ignored
         self._columns: dict[str, tuple[str, ColumnEncoder]] = {}
         for column in task.columns:
             kind = Numbers if isinstance(column, NumericColumn) else Categories
-            dtype = (dtypes or {}).get(column.input, _FLOAT32)
+            dtype = dtypes.get(column.input, _FLOAT32)  # other inputs are refused later
             encoder: ColumnEncoder = kind(column, dtype, task.missing_words)  # type: ignore[arg-type]
             self._columns[column.name] = (column.input, encoder)
         self._known = {*self._columns, *task.ignored}

@@ -1,11 +1,15 @@
 """A task made of a table: the same features as numpy, or scikit-learn, makes of it."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from export.errors import DataError
 from export.tabular import tabular_task
 from handlers.registry.manifest import TensorSpec
+from handlers.tasks.definitions import TabularTask
 from handlers.tasks.opening import open_task
 
 TABLE: dict[str, list[object]] = {
@@ -40,3 +44,15 @@ def test_what_cannot_be_told_is_refused() -> None:
         tabular_task({"port": ["S", None]}, "x", output="y")
     with pytest.raises(DataError, match="column 'port': no values, expected some"):
         tabular_task({"port": [None]}, "x", output="y")
+
+
+def test_the_documented_definition_fits_its_model() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", document.partition("## tabular")[2].partition("\n## ")[0], re.DOTALL)
+    names: dict[str, TabularTask] = {}
+    exec(code, names)  # noqa: S102 - what the document shows
+    inputs = [TensorSpec(name="x", datatype="FP32", shape=(-1, 3))]
+
+    opened = open_task(names["task"], inputs, [TensorSpec(name="logit", datatype="FP32", shape=(-1, 1))], None)
+
+    assert opened.collate(opened.prepare([{"age": 38.6, "sex": "male"}]))["x"].tolist() == [[0, 0, 1]]

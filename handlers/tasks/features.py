@@ -61,7 +61,7 @@ class Features:
     def encode(self, instances: Sequence[object]) -> Arrays:
         """Return the inputs, [rows, elements] each, of rows: objects by column as JSON has them, or `TextRow`s.
 
-        Takes some 10 ms for 10,000 rows of 8 columns.
+        Takes some 5 us for each row of 8 columns.
 
         Raises:
             InvalidInput: A row cannot be used; the message names it and its column.

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from handlers.api.bodies import read_body
 from handlers.api.call import Call
-from handlers.api.instances import media_type, read_instances
+from handlers.api.instances import content_type, read_instances
 from handlers.api.predict import predict
 from handlers.api.service import service_of
 from handlers.api.statuses import json_response
@@ -23,7 +23,7 @@ async def _predict(request: Request) -> Response:
     model = await service.model(request.scope, request.path_params["model"], None)
 
     def answer(call: Call) -> list[object]:
-        return predict(call, read_instances(media_type(request), body, model.task))
+        return predict(call, read_instances(content_type(request), body, model.task))
 
     return json_response({"predictions": service.call(model, answer)})
 

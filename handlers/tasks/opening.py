@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handlers.errors import UnsupportedManifest
-from handlers.tasks.definitions import TensorTask
+from handlers.tasks.definitions import ImageClassificationTask, TensorTask
 from handlers.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -39,5 +39,9 @@ def open_task(
             from handlers.tasks.rows import TensorRows
 
             return TensorRows(inputs, outputs)
+        case ImageClassificationTask():
+            from handlers.tasks.images.classification import ImageClassification
+
+            return ImageClassification(definition, inputs, outputs)
     msg = f"task: {definition.__struct_config__.tag}, expected one that this version of lambdaserve serves"
     raise UnsupportedManifest(msg)

@@ -17,7 +17,8 @@ __all__ = ["Form", "read_form"]
 _MOST_PARTS = 1_000
 _OPTIONS = b"parameters"
 _NAME = re.compile(rb'(?:^|[;\s])name=(?:"([^"]*)"|([^;\s]+))', re.IGNORECASE)
-_BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^;,\s"]{1,70}))', re.IGNORECASE)  # RFC 2046: 70 at most
+# RFC 2046, section 5.1.1: 70 at most
+_BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^;,\s"]{1,70}))\s*(?:;|$)', re.IGNORECASE)
 
 
 @dataclass

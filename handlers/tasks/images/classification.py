@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_PIXELS_AT_ONCE", "ImageClassification"]
 
-MAX_PIXELS_AT_ONCE = 4 * MAX_PIXELS
+MAX_PIXELS_AT_ONCE = 2 * MAX_PIXELS
 """Of all images of a request, which are decoded one by one and kept as they are once resized and cropped."""
 
 _LEAST_COST = 25_000  # pixels; opening the smallest of files takes as long as decoding these

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_PIXELS", "decode", "open_image"]
 
 MAX_PIXELS = 25_000_000
-"""Of one image: what cameras of 24 megapixels make. Four bytes each while decoded, twelve for a WebP."""
+"""Of one image: what cameras of 24 megapixels make. Up to eight bytes each while decoded, 16 for a WebP."""
 
 _MOST_PIXELS_A_BYTE = 1024  # Huffman codes have a bit or more, and a block of 64 pixels has one or more of them
 

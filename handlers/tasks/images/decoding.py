@@ -15,7 +15,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from handlers.errors import InvalidInput
+from handlers.errors import InsufficientMemory, InvalidInput
 from handlers.tasks.images.structure import check_structure
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def decode(subject: str, image: "ImageFile", mode: 'Literal["RGB", "L"]', *, tur
 
     Raises:
         InvalidInput: The file is cut short or broken.
+        InsufficientMemory: Its pixels do not fit.
     """
     with _refusing(subject, image.format or "image"):
         image.load()
@@ -127,8 +128,9 @@ def _refusing(subject: str, kind: str) -> Iterator[None]:
         # Pillow's warnings would go to the log, which holds nothing of a request, by way of stderr
         with warnings.catch_warnings(action="ignore"):
             yield
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        msg = f"{subject}: not enough memory to decode this {kind}, expected a smaller image"
+        raise InsufficientMemory(msg) from error
     except Image.DecompressionBombError as error:  # the decoder of WebP looks at the size by itself
         msg = f"{subject}: a {kind} of far too many pixels, expected at most {MAX_PIXELS}; make it smaller"
         raise InvalidInput(msg) from error

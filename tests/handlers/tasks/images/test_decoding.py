@@ -3,6 +3,8 @@
 import io
 import resource
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from typing import Literal
@@ -78,7 +80,13 @@ def test_photographs_are_turned_upright(kind: str, orientation: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\0\x03" + b"\x01" * 20]
+    "exif",
+    [
+        b"Exif\0\0",
+        b"Exif\0\0no TIFF",
+        b"Exif\0\0II*\0\xff\xff\xff\xff",
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x03" + b"\x01" * 20,
+    ],
 )
 def test_broken_notes_do_not_make_a_photograph_broken(exif: bytes) -> None:
     data = encoded(PHOTO, "JPEG", exif=exif)
@@ -149,6 +157,30 @@ def test_a_file_that_lies_about_its_size_takes_no_memory(kind: str) -> None:
         decoded(data)
 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 90_000  # KB: less than the pixels once
+
+
+def test_an_image_for_which_there_is_no_memory_is_no_fault_of_its_file() -> None:
+    code = """
+import resource, sys
+from handlers.errors import InsufficientMemory
+from handlers.tasks.images.decoding import decode, open_image
+from tests.handlers.tasks.images.files import encoded
+from PIL import Image
+data = encoded(Image.new("L", (4_000, 4_000)))
+image = open_image("image", data)
+with open("/proc/self/statm") as pages:
+    used = int(pages.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 10_000_000, resource.RLIM_INFINITY))
+try:
+    decode("image", image, "RGB", turn=True)
+except InsufficientMemory as error:
+    assert str(error) == "image: not enough memory to decode this PNG, expected a smaller image", error
+else:
+    sys.exit("decoded")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_more_compressed_than_there_are_pixels_is_left_alone() -> None:

@@ -16,8 +16,9 @@ _MOST_SEGMENTS = 1_000  # of at most 64 KB each
 _MOST_CHUNKS = 10_000  # libpng writes one for each 8 KB
 _MOST_FILL = 64  # bytes between two segments of a JPEG
 
-_MARKER = re.compile(rb"\xff+([^\x00\xff])")
-_MARKER_AFTER_SCAN = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # RST0 to RST7 and stuffed bytes are within a scan
+# nothing in them repeats, so that no data makes them go over it twice; a marker may have more 0xff before it
+_MARKER = re.compile(rb"\xff([^\x00\xff])")
+_MARKER_AFTER_SCAN = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # RST0 to RST7 and stuffed bytes are within a scan
 _END_OF_IMAGE, _START_OF_SCAN = b"\xd9", b"\xda"
 
 

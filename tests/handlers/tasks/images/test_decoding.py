@@ -79,6 +79,7 @@ def test_photographs_are_turned_upright(kind: str, orientation: int) -> None:
         np.testing.assert_array_equal(decoded(data, turn=False), np.asarray(stored.convert("RGB")))
 
 
+@pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize(
     "exif",
     [
@@ -88,10 +89,10 @@ def test_photographs_are_turned_upright(kind: str, orientation: int) -> None:
         b"Exif\0\0MM\0*\0\0\0\x08\0\x03" + b"\x01" * 20,
     ],
 )
-def test_broken_notes_do_not_make_a_photograph_broken(exif: bytes) -> None:
-    data = encoded(PHOTO, "JPEG", exif=exif)
+def test_broken_notes_do_not_make_a_photograph_broken(kind: str, exif: bytes) -> None:
+    data = encoded(PHOTO, kind, exif=exif)
 
-    np.testing.assert_array_equal(decoded(data), decoded(encoded(PHOTO, "JPEG")))
+    np.testing.assert_array_equal(decoded(data), decoded(encoded(PHOTO, kind)))
 
 
 @pytest.mark.parametrize(

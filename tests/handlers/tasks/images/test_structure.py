@@ -58,6 +58,10 @@ def test_what_comes_after_the_end_is_not_counted() -> None:
     check_structure("image", "PNG", encoded(noise(64, 64)) + chunk(b"vpAg", b"") * 20_000)
 
 
+def test_a_scan_full_of_markers_that_are_none_is_gone_over_once() -> None:
+    check_structure("image", "JPEG", JPEG[:-2] + b"\xff" * 200_000 + b"\0")  # twice means minutes
+
+
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}, {"quality": 100}])
 def test_files_that_show_something_pass(options: dict[str, object]) -> None:
     data = encoded(noise(600, 400), "JPEG", **options)

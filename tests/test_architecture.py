@@ -11,9 +11,11 @@ import pytest
 
 from tests.artifacts import make_artifact, publish_graphs
 from tests.graphs import affine
+from tests.handlers.tasks.images.files import png
 
 ROOT = Path(__file__).resolve().parents[1]
 INFER = {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [0, 1, 2]}]}
+PIXEL = png(width=1, height=1)
 EXAMPLE = {"x": np.array([[0, 1, 2]], np.float32)}
 EXPORT_ONLY = {"torch", "onnx", "onnxscript", "transformers", "export", "click", "rich", "uvicorn", "tests"}
 
@@ -73,6 +75,27 @@ assert b'"data":[1.0,3.0,5.0]' in answer, answer
     assert found <= ALLOWED
     assert {"handlers", "onnxruntime", "mangum", "fastapi"} <= found  # and the test has seen what it should see
     assert "boto3" not in found  # 0.2 s, for nobody's use with a store in a folder
+
+
+def test_images_bring_pillow_and_no_decoders_but_three() -> None:
+    code = """
+import sys
+from handlers.registry.manifest import TensorSpec
+from handlers.tasks.definitions import ImageClassificationTask
+from handlers.tasks.opening import open_task
+image = TensorSpec(name="x", datatype="FP32", shape=(-1, 3, -1, -1))
+scores = TensorSpec(name="y", datatype="FP32", shape=(-1, 1))
+task = open_task(ImageClassificationTask(input="x", output="y", labels=("a",)), [image], [scores], None)
+file = bytes.fromhex(sys.argv[1])
+assert task.collate(task.prepare([file]))["x"].shape == (1, 3, 1, 1)
+plugins = {name for name in sys.modules if name.startswith("PIL.") and name.endswith("ImagePlugin")}
+assert plugins == {f"PIL.{name}ImagePlugin" for name in ("Jpeg", "Png", "WebP")}, plugins
+"""
+
+    found = imported_by(code, PIXEL.hex())
+
+    assert found <= ALLOWED | {"PIL"}
+    assert found & {"onnxruntime", "fastapi", "python_multipart"} == set()
 
 
 def test_a_store_in_s3_brings_nothing_but_boto3() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handlers.errors import UnsupportedManifest
-from handlers.tasks.definitions import TabularTask, TensorTask, task_kind
+from handlers.tasks.definitions import ImageClassificationTask, TabularTask, TensorTask, task_kind
 from handlers.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ def open_task(
             from handlers.tasks.rows import TensorRows
 
             return TensorRows(inputs, outputs)
+        case ImageClassificationTask():
+            from handlers.tasks.images.classification import ImageClassification
+
+            return ImageClassification(definition, inputs, outputs)
         case TabularTask():
             from handlers.tasks.tabular import TabularRows
 

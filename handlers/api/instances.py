@@ -14,6 +14,7 @@ __all__ = ["FORM_TYPE", "JSON_TYPES", "content_type", "media_type", "read_instan
 FORM_TYPE = "multipart/form-data"
 JSON_TYPES = ("", "application/json", "application/x-www-form-urlencoded")
 """The last is what `curl -d` calls a body of any kind."""
+_CSV_TYPE = "text/csv"
 
 
 class _PredictRequest(msgspec.Struct):
@@ -50,18 +51,19 @@ def read_instances(content: str, body: bytes, task: Task) -> Instances:
     """
     media = _without_parameters(content)
     if media in task.media_types:
-        if media == "text/csv":
+        if media == _CSV_TYPE:
             from handlers.tasks.table import read_csv
 
             return Instances(read_csv(body), {})
         return Instances([body], {})
-    if media == FORM_TYPE and task.media_types:
+    forms = set(task.media_types) - {_CSV_TYPE}  # a part of a form is one instance, and a table holds many
+    if media == FORM_TYPE and forms:
         from handlers.api.forms import read_form  # here: few requests are forms
 
         form = read_form(content, body)
         return Instances(form.files, form.options)
     if media not in JSON_TYPES:
-        expected = ", ".join(["application/json", *((*task.media_types, FORM_TYPE) if task.media_types else ())])
+        expected = ", ".join(["application/json", *task.media_types, *([FORM_TYPE] if forms else [])])
         msg = f"content type: {media[:80]!r}, expected one of: {expected}"
         raise UnsupportedMedia(msg)
     try:

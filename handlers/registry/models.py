@@ -3,7 +3,7 @@
 import contextvars
 import threading
 
-from handlers.errors import LambdaserveError, ModelNotFound, ModelNotReady, StoreError, VersionNotFound
+from handlers.errors import InvalidName, LambdaserveError, ModelNotFound, ModelNotReady, StoreError, VersionNotFound
 from handlers.registry.aliases import read_aliases
 from handlers.registry.loading import LoadedModel, LoadObserver, load_model
 from handlers.registry.names import models_prefix
@@ -105,6 +105,47 @@ class Models:
         served = ", ".join(sorted(self._loaded | self._problems)) or "none"
         msg = f"model {name[:80]!r}: not served here, expected one of: {served}"
         raise ModelNotFound(msg)
+
+    def index(self) -> list[tuple[str, str | None, str, str]]:
+        """Return name, version if known, state (READY, LOADING, UNAVAILABLE) and reason of each model, by name."""
+        state = "UNAVAILABLE" if self._idle.is_set() else "LOADING"
+        entries: dict[str, tuple[str, str | None, str, str]] = {
+            name: (name, None, state, _public(name, problem)) for name, problem in self._problems.items() if name
+        }
+        entries |= {name: (name, model.version, "READY", "") for name, model in self._loaded.items()}
+        return [entries[name] for name in sorted(entries)]
+
+    def load(self, name: str, timeout_s: float) -> None:
+        """Load a model, anew if it is loaded; while that is under way, and where it fails, the old one answers.
+
+        Raises:
+            ModelNotFound: There is no such model or alias.
+            ModelNotReady: It cannot be served, or other models are still loading after `timeout_s` seconds.
+        """
+        if not self.wait(timeout_s):
+            raise _still_loading(timeout_s)
+        try:
+            model = load_model(open_store(self._settings.store_url), name, self._settings, self._observer)
+        except (InvalidName, ModelNotFound) as error:
+            msg = f"model {name[:80]!r}: not in the store, expected a published one"
+            raise ModelNotFound(msg) from error
+        except LambdaserveError as error:
+            raise ModelNotReady(_public(name, error)) from error
+        self._loaded[name] = model
+        self._problems.pop(name, None)
+        self._announce()
+        self._observer.model_loaded(model)
+
+    def unload(self, name: str) -> None:
+        """Let go of a model; it is not served until it is loaded again.
+
+        Raises:
+            ModelNotFound: It is not loaded.
+        """
+        if self._loaded.pop(name, None) is None:
+            msg = f"model {name[:80]!r}: not loaded, expected one of: {', '.join(sorted(self._loaded)) or 'none'}"
+            raise ModelNotFound(msg)
+        self._problems[name] = ModelNotReady(f"model {name!r}: unloaded, expected to be loaded before it is asked")
 
     def _may_come(self, name: str) -> bool:
         """Tell whether another try at loading may bring this model; nobody makes us load by asking for nonsense."""

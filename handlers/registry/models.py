@@ -27,6 +27,7 @@ class Models:
         self._observer = observer
         self._loaded: dict[str, LoadedModel] = {}
         self._problems: dict[str, LambdaserveError] = {}
+        self._unloaded: set[str] = set()
         self._complete = False
         self._tried = False
         self._changed = threading.Condition()
@@ -132,6 +133,7 @@ class Models:
         except LambdaserveError as error:
             raise ModelNotReady(_public(name, error)) from error
         self._loaded[name] = model
+        self._unloaded.discard(name)
         self._problems.pop(name, None)
         self._announce()
         self._observer.model_loaded(model)
@@ -145,6 +147,7 @@ class Models:
         if self._loaded.pop(name, None) is None:
             msg = f"model {name[:80]!r}: not loaded, expected one of: {', '.join(sorted(self._loaded)) or 'none'}"
             raise ModelNotFound(msg)
+        self._unloaded.add(name)
         self._problems[name] = ModelNotReady(f"model {name!r}: unloaded, expected to be loaded before it is asked")
 
     def _may_come(self, name: str) -> bool:
@@ -152,12 +155,12 @@ class Models:
         return not self._tried or name in self._problems or _ALL in self._problems
 
     def _load_missing(self) -> None:
-        problems: dict[str, LambdaserveError] = {}
+        problems = {name: self._problems[name] for name in self._unloaded}
         try:
             self._settings.check()
             store = open_store(self._settings.store_url)
             for name in self._settings.models or self._names_in(store):
-                if name not in self._loaded:
+                if name not in self._loaded and name not in self._unloaded:
                     self._load_one(store, name, problems)
             if not self._loaded and not problems:
                 msg = f"store: no model with the alias {self._settings.alias!r}, expected at least one; publish one"
@@ -165,7 +168,7 @@ class Models:
         except Exception as error:  # noqa: BLE001 - init never raises: whatever it is, it is reported, and tried again
             problems[_ALL] = _as_ours(error)
         self._problems = problems
-        self._complete = not problems
+        self._complete = problems.keys() <= self._unloaded
         try:
             for name, problem in problems.items():
                 self._observer.load_failed(name, problem)

@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handlers.errors import UnsupportedManifest
-from handlers.tasks.definitions import TensorTask, task_kind
+from handlers.tasks.definitions import (
+    EmbeddingTask,
+    FillMaskTask,
+    TensorTask,
+    TextClassificationTask,
+    TokenClassificationTask,
+    task_kind,
+)
 from handlers.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -20,7 +27,7 @@ def open_task(
     definition: "TaskDefinition",
     inputs: "Sequence[TensorSpec]",
     outputs: "Sequence[TensorSpec]",
-    tokenizer: Path | None,  # noqa: ARG001 - for the tasks of text
+    tokenizer: Path | None,
 ) -> Task:
     """Return the task that a definition describes. Imports what it needs (tokenizers, Pillow) and no more.
 
@@ -39,5 +46,21 @@ def open_task(
             from handlers.tasks.rows import TensorRows
 
             return TensorRows(inputs, outputs)
+        case TextClassificationTask():
+            from handlers.tasks.text_classification import TextClassification
+
+            return TextClassification(definition, inputs, outputs, tokenizer)
+        case TokenClassificationTask():
+            from handlers.tasks.token_classification import TokenClassification
+
+            return TokenClassification(definition, inputs, outputs, tokenizer)
+        case FillMaskTask():
+            from handlers.tasks.fill_mask import FillMask
+
+            return FillMask(definition, inputs, outputs, tokenizer)
+        case EmbeddingTask():
+            from handlers.tasks.embedding import Embedding
+
+            return Embedding(definition, inputs, outputs, tokenizer)
     msg = f"task: {task_kind(definition)}, expected one that this version of lambdaserve serves"
     raise UnsupportedManifest(msg)

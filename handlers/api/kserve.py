@@ -1,5 +1,6 @@
 """The V1 protocol of KServe: instances in, predictions out, in the form of the model's task.
 
+Its other paths, `/v1/models` and `/v1/models/{model}`, are OpenAI's too: handlers.api.openai answers both.
 Specification: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
 """
 
@@ -28,12 +29,4 @@ async def _predict(request: Request) -> Response:
     return json_response({"predictions": service.call(model, answer)})
 
 
-async def _ready(request: Request) -> Response:
-    model = await service_of(request).model(request.scope, request.path_params["model"], None)
-    return json_response({"name": model.name, "ready": True})
-
-
-routes = [
-    Route("/v1/models/{model}", _ready),
-    Route("/v1/models/{model}:predict", _predict, methods=["POST"]),
-]
+routes = [Route("/v1/models/{model}:predict", _predict, methods=["POST"])]

@@ -15,6 +15,7 @@ from torch import nn
 from export.errors import ExportError, SourceError, users_line
 from export.recipes import RECIPES
 from handlers.tasks.arrays import Arrays
+from handlers.tasks.definitions import TaskDefinition
 
 __all__ = ["Dataset", "Loss", "Recipe", "Split", "find_recipe"]
 
@@ -48,15 +49,21 @@ class Dataset:
         train: Trained on; its first samples calibrate.
         test: Held out: judges the training and, later, the variants.
         pretrained: Folder with the weights that the network starts from; None: it starts from random ones.
+        tokenizer: A `tokenizer.json` that travels with the model; None: there is none.
     """
 
     train: Split
     test: Split
     pretrained: Path | None = None
+    tokenizer: Path | None = None
 
 
 def _whole(inputs: Arrays) -> Arrays:
     return inputs
+
+
+def _no_task(_: Dataset) -> TaskDefinition | None:
+    return None
 
 
 def _shuffled(split: Split, _batch: int) -> torch.Tensor:
@@ -82,6 +89,7 @@ class Recipe:
         dynamic: Axes of variable length by input; None: axis 0 of every input.
         trim: Takes away what a batch of inputs does not need, such as padding that all of its samples have.
         order: Draws the order of an epoch, int64 [n], from samples and batch size and torch's global random state.
+        task: What stands between a user's input and the tensors, given the data; None: nothing.
     """
 
     name: str
@@ -98,6 +106,7 @@ class Recipe:
     dynamic: Mapping[str, Mapping[int, str]] | None = None
     trim: Callable[[Arrays], Arrays] = _whole
     order: Callable[[Split, int], torch.Tensor] = _shuffled
+    task: Callable[[Dataset], TaskDefinition | None] = _no_task
 
     def finished(self, network: nn.Module) -> nn.Module:
         """Return the network as it is served: in eval mode, with its last layer."""

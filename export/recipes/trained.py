@@ -62,6 +62,8 @@ def trained_source(word: str, directory: Path, data: Path | None = None) -> Mode
         dynamic=recipe.dynamic,
         calibration=[inputs for inputs, _ in batches(recipe, calibration)],
         evaluation=Evaluation(batches(recipe, dataset.test), metric=recipe.metric),
+        task=recipe.task(dataset),
+        tokenizer=dataset.tokenizer,
     )
 
 

@@ -92,7 +92,9 @@ class TextTask:
             if instance.keys() == {"text"}:
                 return str(instance["text"])
             if self.takes_pairs and instance.keys() == {"text", "text_pair"}:
-                return str(instance["text"]), str(instance["text_pair"])
+                # transformers reads a pair whose second text is empty as one text
+                text, pair = str(instance["text"]), str(instance["text_pair"])
+                return (text, pair) if pair else text
         found = type(instance).__name__
         if isinstance(instance, dict):
             found = f"members {', '.join(repr(str(name)[:20]) for name in list(instance)[:3]) or 'none'}"

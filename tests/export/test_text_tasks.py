@@ -215,7 +215,7 @@ def minilm() -> Path:
 def reviews() -> list[str]:
     """Sentences of movie reviews, long and short, and what no review has in it."""
     _, texts = read_reviews(None)
-    drawn = texts[:: len(texts) // 60][:60]
+    drawn = texts[:: len(texts) // 24][:24]
     return [*drawn, *UNICODE, " ".join(drawn)]
 
 
@@ -231,9 +231,9 @@ def save(folder: Path, minilm: Path, architecture: str, prepare: Callable[[Any],
 
 
 def fit_to_reviews(model: Any) -> None:
-    """Fit the classifier to 256 reviews, the encoder as it is."""
+    """Fit the classifier to 128 reviews, the encoder as it is."""
     ratings, texts = read_reviews(None)
-    chosen = range(0, len(texts), len(texts) // 256)
+    chosen = range(0, len(texts), len(texts) // 128)
     tokenizer = AutoTokenizer.from_pretrained(model.name_or_path)
     with torch.inference_mode():
         states = torch.cat([model.bert(**tokenizer([texts[i]], return_tensors="pt")).pooler_output for i in chosen])

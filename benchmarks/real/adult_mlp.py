@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from benchmarks.real.carriers import carried_file
-from benchmarks.real.census import FEATURES, read_people
+from benchmarks.real.census import FEATURES, TASK, read_people
 from export import Evaluation, ModelSource
 from export.errors import DataError
 from export.source import Batch
@@ -50,6 +50,7 @@ def source() -> ModelSource:
         outputs=["probability"],  # float32 [batch, 1]
         calibration=[inputs for inputs, _ in _batches(chosen, np.zeros(len(chosen), np.int64))],
         evaluation=Evaluation(test),
+        task=TASK,
     )
 
 

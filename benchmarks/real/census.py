@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from export import CategoricalColumn, NumericColumn, TabularTask
 from export.errors import DataError
 
-__all__ = ["FEATURES", "read_people"]
+__all__ = ["FEATURES", "TASK", "read_people", "read_rows"]
 
 _COLUMNS = (
     *("age", "workclass", "weight", "education", "years", "marital", "occupation", "relationship", "race", "gender"),
@@ -72,6 +73,28 @@ FEATURES = 2 + sum(len(categories) for categories in _CATEGORIES.values())
 _YOUNGEST, _AGES = 17, 73  # from the least value to the greatest
 _LEAST_HOURS, _HOURS = 1, 98
 
+TASK = TabularTask(
+    columns=(
+        NumericColumn(name="age", input="features", offset=_YOUNGEST, scale=_AGES, minimum=0),
+        NumericColumn(name="hours", input="features", offset=_LEAST_HOURS, scale=_HOURS, minimum=0, maximum=168),
+        *(
+            CategoricalColumn(
+                name=name,
+                input="features",
+                categories=categories,
+                aliases={word: into for into, words in _MERGED.get(name, {}).items() for word in words if word != "?"},
+                missing="Other/Unknown" if "Other/Unknown" in categories else None,
+            )
+            for name, categories in _CATEGORIES.items()
+        ),
+    ),
+    output="probability",
+    labels=("<=50K", ">50K"),
+    ignored=("weight", "years", "relationship", "gain", "loss", "country", "income"),
+    missing_words=("", "?"),
+)
+"""Rows as in the file, to the features of `read_people`."""
+
 
 def read_people(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return the people of `adult.data` or `adult.test`.
@@ -83,11 +106,20 @@ def read_people(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int
     Raises:
         DataError: A row has another number of columns, or a value that no category takes.
     """
-    with path.open(encoding="ascii", newline="") as file:
-        people = list(_rows(file, path))
+    people = read_rows(path)
     features = np.array([_features(person, path) for person in people], np.float32)
     labels = np.array([person["income"].startswith(">50K") for person in people], np.int64)
     return features, labels
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the people of `adult.data` or `adult.test` as they are there: 15 columns, "?" where nothing is known.
+
+    Raises:
+        DataError: A row has another number of columns.
+    """
+    with path.open(encoding="ascii", newline="") as file:
+        return list(_rows(file, path))
 
 
 def _rows(file: Iterable[str], path: Path) -> Iterator[dict[str, str]]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from export.recipes.recipe import Dataset, Recipe
-from export.recipes.tables import Standardize, load_table
+from export.recipes.tables import Standardize, load_table, table_task
 
 __all__ = ["RECIPE"]
 
@@ -39,6 +39,7 @@ RECIPE = Recipe(
     finish=nn.Sigmoid(),
     optimizer=partial(torch.optim.Adam, weight_decay=L2),  # adds L2 * weights to the gradient: L2 regularisation
     output="probability",
+    task=lambda dataset: table_task(dataset, "probability", ["malignant", "benign"]),
     epochs=30,
     batch=32,
     peak_learning_rate=1e-2,

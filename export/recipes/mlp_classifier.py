@@ -7,7 +7,7 @@ in a square of 4 x 4, 0 to 16.
 from torch import nn
 
 from export.recipes.recipe import Dataset, Recipe
-from export.recipes.tables import Standardize, load_table
+from export.recipes.tables import Standardize, load_table, table_task
 
 __all__ = ["RECIPE"]
 
@@ -35,6 +35,7 @@ RECIPE = Recipe(
     loss=nn.functional.cross_entropy,
     finish=nn.Softmax(dim=1),  # the loss takes logits, for its numeric range; a client is given probabilities
     output="probabilities",
+    task=lambda dataset: table_task(dataset, "probabilities", [str(digit) for digit in range(CLASSES)]),
     epochs=30,
     batch=32,
     peak_learning_rate=5e-3,

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from export.recipes.recipe import Dataset, Recipe
-from export.recipes.tables import Standardize, load_table
+from export.recipes.tables import Standardize, load_table, table_task
 
 __all__ = ["RECIPE"]
 
@@ -49,6 +49,7 @@ RECIPE = Recipe(
     loss=nn.functional.mse_loss,
     metric="mse",
     output="progress",
+    task=lambda dataset: table_task(dataset, "progress"),
     epochs=20,
     batch=32,
     peak_learning_rate=1e-2,

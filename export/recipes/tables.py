@@ -1,5 +1,6 @@
 """Tables of numbers in CSV: a header, then one sample a row, its target in the last column."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ from torch import nn
 from export.errors import DataError
 from export.recipes.files import find_file, read_text
 from export.recipes.recipe import Dataset, Split
+from handlers.tasks.definitions import NumericColumn, TabularTask
 
-__all__ = ["Standardize", "load_table"]
+__all__ = ["Standardize", "load_table", "table_task"]
 
 HELD_OUT_EVERY = 4  # rows: the fourth, the eighth, ...
 
@@ -41,32 +43,44 @@ def load_table(data: Path | None, name: str, classes: int | None = None) -> Data
         classes: How many classes the last column tells apart, as 0, 1, ...; None: its values are numbers.
 
     Returns:
-        Input `x` float32 [n, columns - 1]; targets int64 [n] for classes, float32 [n, 1] for numbers.
+        Input `x` float32 [n, columns - 1], with their names; targets int64 [n] for classes, float32 [n, 1] for numbers.
 
     Raises:
         DataError: The file is missing or broken, or a label is outside the classes.
     """
     path = find_file(data, [name], name)
-    table = _read(path)
+    names, table = _read(path)
     targets = table[:, -1:].astype(np.float32) if classes is None else _labels(table[:, -1], classes, path)
     inputs = table[:, :-1].astype(np.float32)
     held_out = np.arange(len(table)) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
     return Dataset(
-        Split({"x": inputs[~held_out]}, targets[~held_out]), Split({"x": inputs[held_out]}, targets[held_out])
+        Split({"x": inputs[~held_out]}, targets[~held_out]),
+        Split({"x": inputs[held_out]}, targets[held_out]),
+        columns=tuple(names[:-1]),
     )
 
 
-def _read(path: Path) -> np.ndarray:
-    """Return float64 [rows, columns], all finite; at least two columns, and rows to hold out."""
+def table_task(dataset: Dataset, output: str, labels: Sequence[str] = ()) -> TabularTask:
+    """Return the task that takes the columns of a table by name, in its units, as networks with `Standardize` do."""
+    columns = tuple(NumericColumn(name=name, input="x") for name in dataset.columns)
+    return TabularTask(columns=columns, output=output, labels=tuple(labels))
+
+
+def _read(path: Path) -> tuple[list[str], np.ndarray]:
+    """Return names and float64 [rows, columns], all finite; at least two columns, and rows to hold out."""
     header, *lines = read_text(path).splitlines() or [""]
-    names = header.split(",")
+    names = [name.strip() for name in header.split(",")]
     if len(names) < 2:  # noqa: PLR2004 - an input and a target
         msg = f"{path}: header {header[:60]!r}, expected names of columns, the target's last"
+        raise DataError(msg)
+    if not all(names) or len({*names}) < len(names):
+        msg = f"{path}: header {header[:60]!r}, expected a name for each column, each once"
         raise DataError(msg)
     if len(lines) < HELD_OUT_EVERY:
         msg = f"{path}: {len(lines)} rows, expected at least {HELD_OUT_EVERY}: every fourth is held out"
         raise DataError(msg)
-    return np.array([_row(line, names, f"{path}, line {number}") for number, line in enumerate(lines, start=2)])
+    rows = [_row(line, names, f"{path}, line {number}") for number, line in enumerate(lines, start=2)]
+    return names, np.array(rows)
 
 
 def _row(line: str, names: list[str], place: str) -> list[float]:

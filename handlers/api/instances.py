@@ -37,6 +37,10 @@ def read_instances(media: str, body: bytes, task: Task) -> Instances:
         UnsupportedMedia: Nothing here reads that content type.
     """
     if media in task.media_types:
+        if media == "text/csv":
+            from handlers.tasks.table import read_csv
+
+            return Instances(read_csv(body), {})
         return Instances([body], {})
     if media not in JSON_TYPES:
         expected = ", ".join(["application/json", *task.media_types])

@@ -9,11 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from handlers.api.bodies import read_body
-from handlers.api.call import Call
-from handlers.api.instances import media_type, read_instances
-from handlers.api.predict import predict
+from handlers.api.predictions import answer_predictions
 from handlers.api.service import service_of
-from handlers.api.statuses import json_response
 
 __all__ = ["routes"]
 
@@ -22,11 +19,7 @@ async def _predict(request: Request) -> Response:
     service = service_of(request)
     body = await read_body(request, service.max_body_bytes)
     model = await service.model(request.scope, request.path_params["model"], None)
-
-    def answer(call: Call) -> list[object]:
-        return predict(call, read_instances(media_type(request), body, model.task))
-
-    return json_response({"predictions": service.call(model, answer)})
+    return answer_predictions(request, service, model, body)
 
 
 routes = [Route("/v1/models/{model}:predict", _predict, methods=["POST"])]

@@ -11,13 +11,14 @@ from starlette.routing import Route
 from handlers import __version__
 from handlers.api.bodies import read_body
 from handlers.api.inference import infer
-from handlers.api.service import service_of
+from handlers.api.predictions import answer_predictions, asks_for_predictions
+from handlers.api.service import Service, service_of
 from handlers.api.statuses import json_response
 from handlers.errors import ModelNotReady
 from handlers.registry.loading import LoadedModel
 from handlers.telemetry import request_id
 
-__all__ = ["routes"]
+__all__ = ["answer_tensors", "routes"]
 
 
 async def _live(_: Request) -> Response:
@@ -59,6 +60,13 @@ async def _infer(request: Request) -> Response:
     service = service_of(request)
     body = await read_body(request, service.max_body_bytes)
     model = await _model(request)
+    if asks_for_predictions(request, body, model.task):
+        return answer_predictions(request, service, model, body)
+    return answer_tensors(service, model, body)
+
+
+def answer_tensors(service: Service, model: LoadedModel, body: bytes) -> Response:
+    """Return the answer to a body that is an inference request, whatever path it came by. Raises as `infer` does."""
     answer = service.call(model, lambda call: infer(call, body))
     return Response(answer, media_type="application/json")
 

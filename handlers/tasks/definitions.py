@@ -114,7 +114,7 @@ class EmbeddingTask(_Part, frozen=True, tag="embedding", tag_field="kind"):
 
 
 class NumericColumn(_Part, frozen=True, tag="numeric", tag_field="type"):
-    """A number x, given to the model as (x - `offset`) / `scale`; `missing` stands in where there is none.
+    """A number x, given to the model as (x - `offset`) / `scale`; `missing` stands in for x where there is none.
 
     A row without it is refused where `missing` is None. `minimum` and `maximum` bound what is taken.
     """
@@ -129,7 +129,10 @@ class NumericColumn(_Part, frozen=True, tag="numeric", tag_field="type"):
 
 
 class CategoricalColumn(_Part, frozen=True, tag="categorical", tag_field="type"):
-    """One of `categories`: an element for each, 1 where it is that one; or its index.
+    """One of `categories`, as `encoding` gives it to the model.
+
+    "one-hot": an element for each category, 1 where it is that one, else 0. "dummy": the same without the first
+    category, which is all zeros. "index": its place among the categories, from 0.
 
     `aliases` are other words for categories. `missing` and `unknown` are the categories that stand in where there is no
     value or another one; where they are None, such a row is refused.
@@ -138,7 +141,7 @@ class CategoricalColumn(_Part, frozen=True, tag="categorical", tag_field="type")
     name: Name
     input: Name
     categories: Annotated[tuple[str, ...], Meta(min_length=1)]
-    encoding: Literal["one-hot", "index"] = "one-hot"
+    encoding: Literal["one-hot", "dummy", "index"] = "one-hot"
     aliases: dict[str, str] = {}
     missing: str | None = None
     unknown: str | None = None
@@ -152,12 +155,17 @@ class TabularTask(_Part, frozen=True, tag="tabular", tag_field="kind"):
 
     With `labels`, `output` holds scores: one for each label, or where it has one element, of the second of two labels.
     Without, its elements are the answer.
+
+    A row may have columns that are `ignored`, and no others beside those of the model. `missing_words` are texts that
+    stand for no value, unless they are categories or aliases of a column.
     """
 
     columns: Annotated[tuple[Column, ...], Meta(min_length=1)]
     output: Name
     labels: tuple[str, ...] = ()
     activation: Activation = "none"
+    ignored: tuple[Name, ...] = ()
+    missing_words: tuple[str, ...] = ("",)
 
 
 TaskDefinition = (

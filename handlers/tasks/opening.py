@@ -7,6 +7,7 @@ from handlers.errors import UnsupportedManifest
 from handlers.tasks.definitions import (
     EmbeddingTask,
     FillMaskTask,
+    TabularTask,
     TensorTask,
     TextClassificationTask,
     TokenClassificationTask,
@@ -62,5 +63,9 @@ def open_task(
             from handlers.tasks.embedding import Embedding
 
             return Embedding(definition, inputs, outputs, tokenizer)
+        case TabularTask():
+            from handlers.tasks.tabular import TabularRows
+
+            return TabularRows(definition, inputs, outputs)
     msg = f"task: {task_kind(definition)}, expected one that this version of lambdaserve serves"
     raise UnsupportedManifest(msg)

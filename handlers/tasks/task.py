@@ -31,10 +31,12 @@ class Task(Protocol):
 
     @property
     def media_types(self) -> tuple[str, ...]:
-        """Content types of a body that is one instance, beside JSON: `image/png`, `text/plain`."""
+        """Content types of a body that is one instance, beside JSON: `image/png`, `text/plain`; `text/csv` is many."""
 
     def prepare(self, instances: Sequence[object]) -> list[Prepared]:
         """Decode and check instances: JSON values as msgspec decodes them; bytes where they came as a raw body.
+
+        A body of CSV comes as a `handlers.tasks.table.TextRow` for each row.
 
         Raises:
             InvalidInput: One cannot be used; the message says which, what was found and what was expected.

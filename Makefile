@@ -67,7 +67,7 @@ format: .venv/installed ## Put all files into shape
 	.venv/bin/ruff check --fix .
 
 fuzz: .venv/installed ## The suite's fuzzing with 20,000 cases for each test in place of hundreds
-	LAMBDASERVE_FUZZ_EXAMPLES=20000 $(RUN) -m pytest tests/handlers/api/test_fuzz.py
+	LAMBDASERVE_FUZZ_EXAMPLES=20000 $(RUN) -m pytest tests/handlers/api/test_fuzz.py tests/handlers/api/text/test_fuzz.py
 
 bench: bench-warm bench-cold bench-models ## Measure, each figure beside its reference
 

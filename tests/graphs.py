@@ -7,7 +7,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 
 from handlers.registry.manifest import Datatype
 
-__all__ = ["ONNX_TYPES", "affine", "gather", "identity", "sum_and_difference"]
+__all__ = ["ONNX_TYPES", "affine", "gather", "identity", "mean_of_rows", "rows", "sum_and_difference"]
 
 # Fixed, so that a newer onnx package does not write what the pinned onnxruntime cannot read.
 _OPSET = 20
@@ -60,6 +60,29 @@ def gather(table: Sequence[float]) -> ModelProto:
     nodes = [helper.make_node("Gather", ["table", "index"], ["value"])]
     constants = {"table": np.array(table, np.float32)}
     return _model(nodes, [_tensor("index", "INT64", ["batch"])], [_tensor("value", "FP32", ["batch"])], constants)
+
+
+def rows(table: np.ndarray) -> ModelProto:
+    """ids: int64 [batch, sequence] -> logits: float32 [batch, sequence, columns], a row of the table for each id."""
+    nodes = [helper.make_node("Gather", ["table", "ids"], ["logits"])]
+    outputs = [_tensor("logits", "FP32", ["batch", "sequence", table.shape[1]])]
+    return _model(nodes, [_tensor("ids", "INT64", ["batch", "sequence"])], outputs, {"table": table})
+
+
+def mean_of_rows(table: np.ndarray) -> ModelProto:
+    """ids, mask: int64 [batch, sequence] -> mean: float32 [batch, columns], of the rows where the mask is 1."""
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["found"]),
+        helper.make_node("Cast", ["mask"], ["weights"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["weights", "last"], ["each"]),
+        helper.make_node("Mul", ["found", "each"], ["counted"]),
+        helper.make_node("ReduceSum", ["counted", "middle"], ["sum"], keepdims=0),
+        helper.make_node("ReduceSum", ["each", "middle"], ["count"], keepdims=0),
+        helper.make_node("Div", ["sum", "count"], ["mean"]),
+    ]
+    inputs = [_tensor(name, "INT64", ["batch", "sequence"]) for name in ("ids", "mask")]
+    constants = {"table": table, "last": np.array([2]), "middle": np.array([1])}
+    return _model(nodes, inputs, [_tensor("mean", "FP32", ["batch", table.shape[1]])], constants)
 
 
 def _tensor(name: str, datatype: Datatype, shape: Sequence[Axis]) -> ValueInfoProto:

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from handlers.tasks.definitions import EmbeddingTask, Tokenization
 from tests.artifacts import make_artifact, publish_graphs
-from tests.graphs import affine
+from tests.graphs import affine, mean_of_rows
 from tests.handlers.tasks.images.files import png
+from tests.words import word_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 INFER = {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [0, 1, 2]}]}
@@ -96,6 +98,31 @@ assert plugins == {f"PIL.{name}ImagePlugin" for name in ("Jpeg", "Png", "WebP")}
 
     assert found <= ALLOWED | {"PIL"}
     assert found & {"onnxruntime", "fastapi", "python_multipart"} == set()
+
+
+def test_a_model_of_text_brings_nothing_but_tokenizers(tmp_path: Path) -> None:
+    url, tokenizer = (tmp_path / "store").as_uri(), tmp_path / "tokenizer.json"
+    word_tokenizer(["good"]).save(str(tokenizer))
+    tokenization = Tokenization(inputs={"ids": "ids", "mask": "mask"}, max_tokens=8)
+    example = {"ids": np.array([[2, 5, 3]]), "mask": np.ones((1, 3), np.int64)}
+    task = EmbeddingTask(tokenization=tokenization, output="mean")
+    graph = mean_of_rows(np.eye(6, dtype=np.float32))
+    publish_graphs(url, "embedder", {"fp32": graph}, [example], task=task, tokenizer=tokenizer)
+    code = """
+import os, sys
+os.environ["LAMBDASERVE_STORE"] = sys.argv[1]
+from handlers import inference
+from handlers.api.predict import Instances, predict
+[model] = inference.models.loaded
+answer = inference.app.state.service.call(model, lambda call: predict(call, Instances(["good"], {})))
+assert len(answer[0]) == 6, answer
+"""
+
+    found = imported_by(code, url)
+
+    assert found & EXPORT_ONLY == set()
+    assert found <= ALLOWED | {"tokenizers"}
+    assert "tokenizers" in found
 
 
 def test_a_store_in_s3_brings_nothing_but_boto3() -> None:

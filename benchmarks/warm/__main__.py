@@ -21,6 +21,8 @@ from benchmarks.warm.invocation import Answer, Invoker, Request, binary_request,
 from benchmarks.warm.memory import tensor_cost
 from benchmarks.warm.reference import plain_app
 from benchmarks.warm.service import make_app, silence
+from benchmarks.warm.text import measure_text
+from export.errors import SourceError
 from handlers.registry.loading import LoadedModel
 
 _IMAGE = (1, 3, 224, 224)
@@ -68,6 +70,7 @@ def _measure(url: str) -> list[Figure]:
         _overhead("binary [1, 3, 224, 224]", invoke, binary_request("mean", "x", image), mean, image, 300, 2.5),
         _beside_pydantic(invoke, mean, json_request("mean", "x", image)),
         _memory(url),
+        *_text(),
     ]
 
 
@@ -99,6 +102,25 @@ def _beside_pydantic(invoke: Invoker, model: LoadedModel, request: Request, *, b
 def _memory(url: str, *, bar: float = 3.0) -> Figure:
     ratio = tensor_cost(url)
     return Figure("memory of a 4.2 MB tensor", "", "its size", f"{ratio:.2f} times", f"{bar:.0f} times", ratio <= bar)
+
+
+def _text(*, bar: float = 0.1) -> list[Figure]:
+    try:
+        cost = measure_text()
+    except SourceError as error:
+        print(f"text is not measured: {error}", file=sys.stderr)
+        return []
+    reference = f"padded batch {_spread(cost.padded_run_ms)}"
+    return [
+        Figure(
+            "32 sentences, MiniLM: tokens, batches", _spread(cost.added_ms), reference, f"{cost.added:.1%} of it",
+            f"{bar:.0%}", cost.added <= bar,
+        ),
+        Figure(
+            "32 sentences, MiniLM: all of it", _spread(cost.prediction_ms), reference, f"{cost.whole:.2f} times",
+            f"{1 + bar:.2f} times", cost.whole <= 1 + bar,
+        ),
+    ]  # fmt: skip
 
 
 def _check_answers(

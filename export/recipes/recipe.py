@@ -50,12 +50,14 @@ class Dataset:
         test: Held out: judges the training and, later, the variants.
         columns: Names of the columns of a table, the target's apart; empty where the data is none.
         pretrained: Folder with the weights that the network starts from; None: it starts from random ones.
+        tokenizer: A `tokenizer.json` that travels with the model; None: there is none.
     """
 
     train: Split
     test: Split
     columns: tuple[str, ...] = ()
     pretrained: Path | None = None
+    tokenizer: Path | None = None
 
 
 def _whole(inputs: Arrays) -> Arrays:

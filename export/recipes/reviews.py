@@ -1,21 +1,22 @@
 """Movie reviews with the mean rating that people gave them, cut into tokens as an encoder takes them."""
 
 import hashlib
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import torch
 
 from export.errors import DataError
 from export.recipes.files import find_file, read_text
 from export.recipes.recipe import Dataset, Split
+from export.sources.texts import open_tokenizer
+from export.sources.tokenizer import TOKENIZER_FILE
 from handlers.tasks.arrays import Arrays
+from handlers.tasks.definitions import Tokenization
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-__all__ = ["load_reviews", "order_by_length", "read_reviews", "trim_padding"]
+__all__ = ["load_reviews", "order_by_length", "read_reviews", "tokenization_of", "trim_padding"]
 
 FILE = "movie-reviews.tsv"
 HELD_OUT = 1_500
@@ -28,7 +29,7 @@ def load_reviews(data: Path | None, encoder: Path) -> Dataset:
 
     Args:
         data: Folder that may hold `movie-reviews.tsv`; None: the reviews that are shipped.
-        encoder: Folder with `tokenizer.json`.
+        encoder: Folder with `config.json` and `tokenizer.json`.
 
     Returns:
         Inputs `input_ids` and `attention_mask` int64 [n, 64], padded at the end; targets int64 [n], 1 for positive.
@@ -39,15 +40,17 @@ def load_reviews(data: Path | None, encoder: Path) -> Dataset:
     ratings, texts = read_reviews(data)
     order = sorted(range(len(texts)), key=lambda index: hashlib.sha256(texts[index].encode()).digest())
     held_out = min(HELD_OUT, len(texts) // 5)
-    tokenizer = _read_tokenizer(encoder / "tokenizer.json")
+    tokenizer = open_tokenizer(
+        encoder / TOKENIZER_FILE, msgspec.structs.replace(tokenization_of(encoder), pad_to=TOKENS)
+    )
     train, test = (
         Split(
-            _tokens(tokenizer, [texts[index] for index in chosen]),
+            tokenizer.collate(tokenizer.encode([texts[index] for index in chosen])),
             np.array([ratings[index] > 0 for index in chosen], np.int64),
         )
         for chosen in (order[held_out:], order[:held_out])
     )
-    return Dataset(train, test, pretrained=encoder)
+    return Dataset(train, test, pretrained=encoder, tokenizer=encoder / TOKENIZER_FILE)
 
 
 def read_reviews(data: Path | None) -> tuple[list[float], list[str]]:
@@ -96,24 +99,16 @@ def order_by_length(split: Split, batch: int) -> torch.Tensor:
     return torch.cat([*(batches[index] for index in torch.randperm(len(batches))), last])
 
 
-def _read_tokenizer(path: Path) -> "Tokenizer":
-    from tokenizers import Tokenizer  # an extra: `lambdaserve[transformers]`
+def tokenization_of(encoder: Path) -> Tokenization:
+    """Return how texts become what the classifier takes: `input_ids` and `attention_mask`, 64 tokens at most.
 
-    text = read_text(path)
+    Raises:
+        DataError: The encoder's `config.json` is missing or broken.
+    """
+    path = encoder / "config.json"
     try:
-        tokenizer = Tokenizer.from_str(text)
-    except Exception as error:  # tokenizers raises nothing more specific
-        msg = f"{path}: {error}, expected a tokenizer of Hugging Face tokenizers"
+        pad_id = json.loads(read_text(path)).get("pad_token_id")
+    except (ValueError, AttributeError) as error:
+        msg = f"{path}: {error}, expected the config of a BERT"
         raise DataError(msg) from error
-    tokenizer.enable_truncation(TOKENS)
-    padding = tokenizer.padding or {"pad_id": 0, "pad_token": "[PAD]"}
-    tokenizer.enable_padding(length=TOKENS, pad_id=padding["pad_id"], pad_token=padding["pad_token"])
-    return tokenizer
-
-
-def _tokens(tokenizer: "Tokenizer", texts: list[str]) -> Arrays:
-    encoded = tokenizer.encode_batch(texts)
-    return {
-        "input_ids": np.array([text.ids for text in encoded], np.int64),
-        "attention_mask": np.array([text.attention_mask for text in encoded], np.int64),
-    }
+    return Tokenization(inputs={"input_ids": "ids", "attention_mask": "mask"}, max_tokens=TOKENS, pad_id=pad_id or 0)

@@ -63,6 +63,7 @@ def trained_source(word: str, directory: Path, data: Path | None = None) -> Mode
         calibration=[inputs for inputs, _ in batches(recipe, calibration)],
         evaluation=Evaluation(batches(recipe, dataset.test), metric=recipe.metric),
         task=recipe.task(dataset),
+        tokenizer=dataset.tokenizer,
     )
 
 

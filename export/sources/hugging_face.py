@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import torch
@@ -15,13 +15,21 @@ from export.source import Evaluation, ModelSource
 from export.sources.naming import model_name
 from export.sources.options import SourceOptions
 from export.sources.pooling import Pooling, TokenStates, Unpooled, read_pooling
+from export.sources.text_tasks import text_task
 from export.sources.texts import Encoding, example_arrays, read_texts, tokenized
 from export.sources.tokenizer import find_tokenizer, max_tokens
+from handlers.tasks.definitions import Tokenization
 
 __all__ = ["load_folder"]
 
 _INSTALL = "pip install 'lambdaserve[transformers]'"
 _LISTED = 5  # names of weights in a message
+
+_KINDS: dict[str, Literal["ids", "mask", "types"]] = {
+    "input_ids": "ids",
+    "attention_mask": "mask",
+    "token_type_ids": "types",
+}
 
 _TASKS = {
     "ForSequenceClassification": "AutoModelForSequenceClassification",
@@ -47,8 +55,9 @@ class _Folder:
 def load_folder(folder: Path, options: SourceOptions) -> ModelSource:
     """Return the source that a model folder is.
 
-    The task comes from `architectures` in config.json; a folder of sentence-transformers (`modules.json`) embeds,
+    What it is for comes from `architectures` in config.json; a folder of sentence-transformers (`modules.json`) embeds,
     whatever head its weights were trained with. Without it, a bare encoder embeds by the mean of its token states.
+    With a tokenizer this becomes its task; without, it takes tensors.
 
     Raises:
         SourceError: It is no such folder, of an architecture that is no encoder, or transformers is not installed.
@@ -64,14 +73,13 @@ def load_folder(folder: Path, options: SourceOptions) -> ModelSource:
         and "token_type_ids" in inspect.signature(model.forward).parameters
     ):
         inputs.append("token_type_ids")
-    tokenizer = find_tokenizer(folder, transformers)
-    encoding = Encoding(
-        tokenizer,
-        tuple(inputs),
-        max_tokens(folder, read.config),
-        vocabulary=int(read.config.vocab_size),
-        pad_id=int(getattr(read.config, "pad_token_id", None) or 0),
+    tokenization = Tokenization(
+        inputs={name: _KINDS[name] for name in inputs},
+        max_tokens=max_tokens(folder, read.config),
+        pad_id=int(getattr(read.config, "pad_token_id", None) or 0),  # some models count positions by it
     )
+    tokenizer = find_tokenizer(folder, transformers)
+    encoding = Encoding(tokenizer, tokenization, vocabulary=int(read.config.vocab_size))
     head = read.pooling or Unpooled()
     data: dict[str, Any] = {}
     if options.texts is not None:
@@ -84,6 +92,7 @@ def load_folder(folder: Path, options: SourceOptions) -> ModelSource:
         inputs={name: torch.from_numpy(value) for name, value in example_arrays(encoding).items()},
         outputs=[head.output],
         dynamic={name: {0: "batch", 1: "sequence"} for name in inputs},
+        task=None if tokenizer is None else text_task(read.loader, read.config, tokenization, folder, tokenizer),
         tokenizer=tokenizer,
         **data,
     )

@@ -1,16 +1,19 @@
-"""Texts that calibrate and judge a model folder, tokenised with its own tokenizer."""
+"""Texts that calibrate and judge a model folder, tokenised with its own tokenizer, as the service tokenises."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from export.errors import DataError, in_one_line
+from handlers.errors import CorruptFile, UnsupportedManifest
 from handlers.tasks.arrays import Arrays
+from handlers.tasks.definitions import Tokenization
+from handlers.tasks.tokens import Tokenizer, Tokens
 
-__all__ = ["Encoding", "example_arrays", "read_texts", "tokenized"]
+__all__ = ["Encoding", "example_arrays", "open_tokenizer", "read_texts", "tokenized"]
 
 _BATCH = 8
 _EXAMPLE_TOKENS = 64
@@ -26,13 +29,11 @@ _EXAMPLE = (
 
 @dataclass(frozen=True)
 class Encoding:
-    """How text becomes what a model takes: int64 arrays [batch, sequence] named `inputs`, `max_tokens` long at most."""
+    """How text becomes what a model takes, and how many different tokens the model knows."""
 
     tokenizer: Path | None
-    inputs: tuple[str, ...]
-    max_tokens: int
+    tokenization: Tokenization
     vocabulary: int
-    pad_id: int
 
 
 def read_texts(path: Path) -> list[str]:
@@ -72,72 +73,65 @@ def tokenized(
         msg = "texts: given for a folder without a tokenizer.json, expected one; save it with save_pretrained()"
         raise DataError(msg)
     calibrating, judging = texts[::2][:_MOST_TEXTS], texts[1::2][:_MOST_TEXTS]
-    tokenizer = _open(encoding)
-    batches = _batches(judging)
+    tokenizer = open_tokenizer(encoding.tokenizer, encoding.tokenization)
+    calibration, evaluation = (tokenizer.encode(half) for half in (calibrating, judging))
+    batches = _batches(evaluation)
     if values_of_a_token is not None:
-        batches = _of_one_length(tokenizer, judging, _MOST_VALUES // values_of_a_token)
+        batches = _of_one_length(evaluation, _MOST_VALUES // values_of_a_token)
     return (
-        [_arrays(tokenizer, encoding, batch) for batch in _batches(calibrating)],
+        [_arrays(tokenizer, encoding, batch) for batch in _batches(calibration)],
         [_arrays(tokenizer, encoding, batch) for batch in batches],
     )
 
 
-def _of_one_length(tokenizer: Any, texts: Sequence[str], most_tokens: int) -> list[Sequence[str]]:  # noqa: ANN401
+def _of_one_length(texts: Sequence[Tokens], most_tokens: int) -> list[Sequence[Tokens]]:
     """Return the first texts, at least one and with at most so many tokens in all, in batches of one length each."""
-    by_length: dict[int, list[str]] = {}
-    tokens = 0
-    for text, found in zip(texts, tokenizer.encode_batch(list(texts)), strict=True):
-        tokens += len(found.ids)
-        if by_length and tokens > most_tokens:
+    by_length: dict[int, list[Tokens]] = {}
+    count = 0
+    for tokens in texts:
+        count += tokens.length
+        if by_length and count > most_tokens:
             break
-        by_length.setdefault(len(found.ids), []).append(text)
+        by_length.setdefault(tokens.length, []).append(tokens)
     return [batch for group in by_length.values() for batch in _batches(group)]
 
 
 def example_arrays(encoding: Encoding) -> Arrays:
     """Return one text of 64 tokens, the last 16 of them padding; fewer where the model takes fewer."""
-    length = max(2, min(_EXAMPLE_TOKENS, encoding.max_tokens - 1))
+    length = max(2, min(_EXAMPLE_TOKENS, encoding.tokenization.max_tokens - 1))
     kept = max(1, length * _EXAMPLE_TEXT_TOKENS // _EXAMPLE_TOKENS)
     if encoding.tokenizer is None:
-        ids = np.arange(length, dtype=np.int64) % encoding.vocabulary
-        return {name: value[np.newaxis] for name, value in _named(encoding, ids, np.arange(length) < kept).items()}
-    return _arrays(_open(encoding, kept), encoding, [_EXAMPLE], length)
+        ids = np.arange(length, dtype=np.int64)[np.newaxis] % encoding.vocabulary
+        arrays = {"ids": ids, "mask": (np.arange(length) < kept).astype(np.int64)[np.newaxis], "types": 0 * ids}
+        return {name: arrays[kind] for name, kind in encoding.tokenization.inputs.items()}
+    shorter = msgspec.structs.replace(encoding.tokenization, max_tokens=kept, pad_to=length)
+    tokenizer = open_tokenizer(encoding.tokenizer, shorter)
+    return _arrays(tokenizer, encoding, tokenizer.encode([_EXAMPLE]))
 
 
-def _open(encoding: Encoding, length: int | None = None) -> Any:  # noqa: ANN401 - tokenizers comes with transformers
-    from tokenizers import Tokenizer
+def open_tokenizer(path: Path, tokenization: Tokenization) -> Tokenizer:
+    """Return the tokenizer in a file, as the service will use it.
 
+    Raises:
+        DataError: It is none, or it puts more special tokens into a text than the model takes.
+    """
     try:
-        tokenizer = Tokenizer.from_file(str(encoding.tokenizer))
-    except Exception as error:  # its errors are of no class of their own
-        msg = f"tokenizer {encoding.tokenizer}: {in_one_line(error)}, expected a tokenizer.json"
+        return Tokenizer(path, tokenization)
+    except (CorruptFile, UnsupportedManifest) as error:
+        msg = f"{path}: {error}"
         raise DataError(msg) from error
-    tokenizer.enable_truncation(length or encoding.max_tokens)
-    return tokenizer
 
 
-def _arrays(tokenizer: Any, encoding: Encoding, texts: Sequence[str], length: int | None = None) -> Arrays:  # noqa: ANN401
-    tokenizer.enable_padding(pad_id=encoding.pad_id, length=length)  # the model's: some count positions by it
-    found = tokenizer.encode_batch(list(texts))
-    arrays = {
-        "input_ids": np.array([text.ids for text in found], np.int64),
-        "attention_mask": np.array([text.attention_mask for text in found], np.int64),
-        "token_type_ids": np.array([text.type_ids for text in found], np.int64),
-    }
-    largest = int(arrays["input_ids"].max(initial=0))
+def _arrays(tokenizer: Tokenizer, encoding: Encoding, batch: Sequence[Tokens]) -> Arrays:
+    largest = max(max(tokens.ids, default=0) for tokens in batch)
     if largest >= encoding.vocabulary:
         msg = (
             f"tokenizer {encoding.tokenizer}: token {largest}, expected ids below the model's vocab_size "
             f"{encoding.vocabulary}; is it this model's tokenizer?"
         )
         raise DataError(msg)
-    return {name: arrays[name] for name in encoding.inputs}
+    return tokenizer.collate(batch)
 
 
-def _named(encoding: Encoding, ids: np.ndarray, there: np.ndarray) -> Arrays:
-    arrays = {"input_ids": ids, "attention_mask": there.astype(np.int64), "token_type_ids": np.zeros_like(ids)}
-    return {name: arrays[name] for name in encoding.inputs}
-
-
-def _batches(texts: Sequence[str]) -> list[Sequence[str]]:
+def _batches(texts: Sequence[Tokens]) -> list[Sequence[Tokens]]:
     return [texts[i : i + _BATCH] for i in range(0, len(texts), _BATCH)]

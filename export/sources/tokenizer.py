@@ -8,10 +8,11 @@ import msgspec
 
 from export.errors import SourceError, in_one_line
 
-__all__ = ["TOKENIZER_FILE", "find_tokenizer", "max_tokens"]
+__all__ = ["TOKENIZER_FILE", "find_tokenizer", "max_tokens", "special_token"]
 
 TOKENIZER_FILE = "tokenizer.json"
 _OLDER_FILES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model")
+_MOST_TOKENS = 16_384  # that a manifest may name
 _NO_LIMIT = 10**9  # transformers writes a huge number where there is none
 
 
@@ -47,7 +48,17 @@ def max_tokens(folder: Path, config: Any) -> int:  # noqa: ANN401 - see hugging_
         _member(folder / "tokenizer_config.json", "model_max_length"),
         _positions(config),
     ]
-    return min(limit for limit in limits if limit is not None)
+    return min(limit for limit in (*limits, _MOST_TOKENS) if limit is not None)
+
+
+def special_token(folder: Path, name: str) -> str | None:
+    """Return what a folder says that a special token is written like, such as its `mask_token`; None: nothing."""
+    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+        found = _read(folder / file).get(name)
+        text = found.get("content") if isinstance(found, dict) else found
+        if isinstance(text, str):
+            return text
+    return None
 
 
 def _positions(config: Any) -> int:  # noqa: ANN401 - as above
@@ -58,8 +69,12 @@ def _positions(config: Any) -> int:  # noqa: ANN401 - as above
 
 
 def _member(path: Path, name: str) -> int | None:
-    try:
-        value = msgspec.json.decode(path.read_bytes(), type=dict[str, Any]).get(name)
-    except (OSError, msgspec.DecodeError):
-        return None  # both files are optional
+    value = _read(path).get(name)
     return int(value) if isinstance(value, (int, float)) and 0 < value < _NO_LIMIT else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError):
+        return {}  # these files are all optional

@@ -19,12 +19,14 @@ class Call:
         clock: Phases `decode`, `infer` and `encode`; what a 504 and the statistics tell.
         samples: How many samples went through the session, along axis 0 of the first input.
         runs: How often the session ran.
+        tokens: How many tokens the model read, where it reads text.
     """
 
     model: LoadedModel
     clock: PhaseClock = field(default_factory=PhaseClock)
     samples: int = 0
     runs: int = 0
+    tokens: int = 0
 
     def run(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Arrays:
         """Run the model on a batch. Raises as `Session.run` does."""

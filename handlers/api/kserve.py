@@ -1,5 +1,6 @@
 """The V1 protocol of KServe: instances in, predictions out, in the form of the model's task.
 
+Its other paths, `/v1/models` and `/v1/models/{model}`, are OpenAI's too: handlers.api.openai answers both.
 Specification: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
 """
 
@@ -10,7 +11,6 @@ from starlette.routing import Route
 from handlers.api.bodies import read_body
 from handlers.api.predictions import answer_predictions
 from handlers.api.service import service_of
-from handlers.api.statuses import json_response
 
 __all__ = ["routes"]
 
@@ -22,12 +22,4 @@ async def _predict(request: Request) -> Response:
     return answer_predictions(request, service, model, body)
 
 
-async def _ready(request: Request) -> Response:
-    model = await service_of(request).model(request.scope, request.path_params["model"], None)
-    return json_response({"name": model.name, "ready": True})
-
-
-routes = [
-    Route("/v1/models/{model}", _ready),
-    Route("/v1/models/{model}:predict", _predict, methods=["POST"]),
-]
+routes = [Route("/v1/models/{model}:predict", _predict, methods=["POST"])]

@@ -34,6 +34,7 @@ def predict(call: Call, asked: Instances) -> list[object]:
     with call.clock.phase("decode"):
         options = task.check_options(asked.options)
         prepared = task.prepare(asked.values)
+        call.tokens += task.count_tokens(prepared)
     answers: list[object] = [None] * len(prepared)
     for group in in_groups(prepared, _ROWS_AT_ONCE):
         members = [prepared[index] for index in group]

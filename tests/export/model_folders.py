@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 import transformers
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, PreTrainedTokenizerFast
+
+from tests.words import SPECIAL, word_tokenizer
 
 WORDS = [
     "the",
@@ -29,7 +30,6 @@ WORDS = [
     "of",
 ]
 WORDS += ["and", "to", "house", "tree"]
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TEXTS = [f"{a} {b} {c} {'very ' * (i % 4)}{d}" for i, (a, b, c, d) in enumerate(
     (a, b, c, d) for a in ("the", "a") for b in ("cat", "dog", "film") for c in ("sat", "ran", "was") for d in ("good", "bad")
 )]  # fmt: skip
@@ -44,15 +44,9 @@ SIZES = {
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Return a tokenizer of whole words, with BERT's special tokens around each text."""
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(SPECIAL + WORDS)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
+    """Return the tokenizer of whole words as transformers has it."""
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=word_tokenizer(WORDS),
         pad_token="[PAD]",
         unk_token="[UNK]",
         cls_token="[CLS]",

@@ -16,4 +16,9 @@ def test_several_inputs_are_named(gateway: Gateway) -> None:
 
 
 def test_a_model_says_that_it_is_ready(gateway: Gateway) -> None:
-    assert gateway.send("GET", "/v1/models/affine").body == {"name": "affine", "ready": True}
+    found = gateway.send("GET", "/v1/models/affine")
+    assert (found.status, found.body["name"], found.body["ready"]) == (200, "affine", True)
+
+
+def test_the_models_are_listed(gateway: Gateway) -> None:
+    assert {"affine", "pair", "gather"} <= set(gateway.send("GET", "/v1/models").body["models"])

@@ -63,7 +63,8 @@ os.environ["LAMBDASERVE_STORE"] = sys.argv[1]
 from handlers import inference
 from handlers.api.inference import infer
 [model] = inference.models.loaded
-answer = inference.app.state.service.call(model, lambda call: infer(call, sys.argv[2].encode()))
+service = inference.app.state.service
+answer = service.call(model, lambda call: infer(call, sys.argv[2].encode(), service.transfer({})))
 assert b'"data":[1.0,3.0,5.0]' in answer, answer
 """
 

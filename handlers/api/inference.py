@@ -10,15 +10,25 @@ import msgspec
 from msgspec import Meta, Raw
 
 from handlers.api.call import Call
+from handlers.api.payload_tensors import (
+    ADDRESS_BYTES,
+    Parameters,
+    allows_payload,
+    check_payload_size,
+    fetch_inputs,
+    outputs_to_send,
+    payload_of,
+    send_output,
+)
+from handlers.api.raw_tensors import decode_binary, encode_binary
 from handlers.api.tensors import decode_tensor, encode_tensor
 from handlers.errors import InvalidInput
+from handlers.payloads.transfer import Transfer
 from handlers.registry.loading import LoadedModel
 from handlers.tasks.arrays import Arrays
 from handlers.tasks.tensor import check_names, check_tensor, show_names
 
 __all__ = ["infer"]
-
-Parameters = dict[str, bool | int | float | str]
 
 _LONGEST_AXIS = 2**63 - 1  # as in ONNX and numpy; integers of thousands of digits can be multiplied, but not printed
 
@@ -27,7 +37,7 @@ class _InputTensor(msgspec.Struct):
     name: str
     shape: list[Annotated[int, Meta(ge=0, le=_LONGEST_AXIS)]]
     datatype: str
-    data: Raw
+    data: Raw = Raw(b"")  # empty where there is none: in a union with None, msgspec would take nothing else
     parameters: Parameters | None = None
 
 
@@ -47,7 +57,8 @@ class _OutputTensor(msgspec.Struct):
     name: str
     shape: tuple[int, ...]
     datatype: str
-    data: list[object]
+    data: Raw | msgspec.UnsetType = msgspec.UNSET
+    parameters: Parameters | msgspec.UnsetType = msgspec.UNSET
 
 
 class _InferResponse(msgspec.Struct, omit_defaults=True):
@@ -61,25 +72,56 @@ _decoder = msgspec.json.Decoder(_InferRequest)
 _encoder = msgspec.json.Encoder()
 
 
-def infer(call: Call, body: bytes) -> bytes:
+def infer(call: Call, body: bytes, transfer: Transfer, max_answer_bytes: int = 0) -> bytes:
     """Run the model on the tensors in `body` and return the body of the answer.
+
+    Args:
+        call: To the model.
+        body: The request's.
+        transfer: For tensors that travel through the payload bucket; it raises more than is listed here.
+        max_answer_bytes: What the answer may take, 0: any size.
 
     Raises:
         InvalidInput: The body is no inference request, or not one that this model can take.
+        AnswerTooLarge: The answer is, and the request does not allow its outputs to travel through the payload bucket.
         RuntimeFailure: The model could not be run for want of memory.
     """
     model = call.model
     with call.clock.phase("decode"):
         request = _decode(body)
-        inputs = _decode_inputs(model, request.inputs)
+        by_payload = allows_payload(request.parameters, transfer)
+        allowed = {
+            output.name
+            for output in request.outputs or [_RequestedOutput(spec.name) for spec in model.manifest.outputs]
+            if allows_payload(output.parameters, transfer, otherwise=by_payload)
+        }
         names = _output_names(model, request.outputs or [])
+        inputs = _decode_inputs(model, request.inputs, transfer)
     results = call.run(inputs, names)
     with call.clock.phase("encode"):
-        datatypes = {spec.name: spec.datatype for spec in model.manifest.outputs}
-        outputs = [
-            _OutputTensor(name, array.shape, datatypes[name], encode_tensor(array)) for name, array in results.items()
-        ]
-        return _encoder.encode(_InferResponse(model.name, model.version, outputs, request.id))
+        return _encode(model, request.id, results, allowed, transfer, max_answer_bytes)
+
+
+def _encode(  # noqa: PLR0913, PLR0917 - private, one call site
+    model: LoadedModel, id_: str | None, results: Arrays, allowed: set[str], transfer: Transfer, max_bytes: int
+) -> bytes:
+    datatypes = {spec.name: spec.datatype for spec in model.manifest.outputs}
+    least = {name: 2 * array.size for name, array in results.items()}  # of each element a digit and a comma
+    sent = outputs_to_send(transfer, least, allowed, sum(least.values()), max_bytes)
+    outputs = {
+        name: _OutputTensor(name, array.shape, datatypes[name])
+        if name in sent
+        else _OutputTensor(name, array.shape, datatypes[name], Raw(_encoder.encode(encode_tensor(array))))
+        for name, array in results.items()
+    }
+    response = _InferResponse(model.name, model.version, [*outputs.values()], id_)
+    answer = _encoder.encode(response)
+    sizes = {name: len(memoryview(output.data)) for name, output in outputs.items() if output.data}
+    sent += outputs_to_send(transfer, sizes, allowed, len(answer) + len(sent) * ADDRESS_BYTES, max_bytes)
+    for name in sent:
+        outputs[name].data = msgspec.UNSET
+        outputs[name].parameters = send_output(transfer, encode_binary(results[name], datatypes[name]))
+    return _encoder.encode(response) if sent else answer
 
 
 def _decode(body: bytes) -> _InferRequest:
@@ -93,14 +135,25 @@ def _decode(body: bytes) -> _InferRequest:
         raise InvalidInput(msg) from error
 
 
-def _decode_inputs(model: LoadedModel, tensors: Sequence[_InputTensor]) -> Arrays:
+def _decode_inputs(model: LoadedModel, tensors: Sequence[_InputTensor], transfer: Transfer) -> Arrays:
     specs = {spec.name: spec for spec in model.manifest.inputs}
     check_names([tensor.name for tensor in tensors], specs)
+    payloads: dict[str, str] = {}
+    for tensor in tensors:
+        check_tensor(specs[tensor.name], tensor.datatype, tensor.shape)
+        payload = payload_of(tensor.name, tensor.parameters, has_data=len(memoryview(tensor.data)) > 0)
+        if payload is not None:
+            check_payload_size(specs[tensor.name], tensor.shape, payload)
+            payloads[tensor.name] = payload
+    fetched = fetch_inputs(transfer, payloads)
     arrays: Arrays = {}
     for tensor in tensors:
-        spec = specs[tensor.name]
-        check_tensor(spec, tensor.datatype, tensor.shape)
-        arrays[tensor.name] = decode_tensor(tensor.name, spec.datatype, tensor.shape, bytes(tensor.data))
+        name, datatype = tensor.name, specs[tensor.name].datatype
+        arrays[name] = (
+            decode_binary(name, datatype, tensor.shape, fetched[name])
+            if name in fetched
+            else decode_tensor(name, datatype, tensor.shape, bytes(tensor.data))
+        )
     return arrays
 
 

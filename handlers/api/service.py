@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from handlers.api.call import Call
 from handlers.errors import LambdaserveError
+from handlers.payloads.payloads import Payloads
+from handlers.payloads.transfer import Transfer
 from handlers.registry.loading import LoadedModel
 from handlers.registry.models import Models
 from handlers.telemetry import Telemetry
@@ -31,6 +33,12 @@ class Service:
     models: Models
     telemetry: Telemetry
     max_body_bytes: int
+    payloads: Payloads = field(default_factory=Payloads)
+    max_answer_bytes: int = 0  # any size
+
+    def transfer(self, scope: "Scope") -> Transfer:
+        """Return what the request moves its payloads with, in the time that it has left."""
+        return Transfer(self.payloads, time.monotonic() + _seconds_left(scope))
 
     async def await_all(self, scope: "Scope") -> None:
         """Return when every model is ready, after another try at those that are not.

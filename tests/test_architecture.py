@@ -61,11 +61,11 @@ def test_a_function_that_has_answered_has_imported_nothing_but_what_it_may(tmp_p
 import os, sys
 os.environ["LAMBDASERVE_STORE"] = sys.argv[1]
 from handlers import inference
-from handlers.api.inference import infer
+from handlers.api.oip.inference import infer
 [model] = inference.models.loaded
 service = inference.app.state.service
-answer = service.call(model, lambda call: infer(call, sys.argv[2].encode(), service.transfer({})))
-assert b'"data":[1.0,3.0,5.0]' in answer, answer
+answer = service.call(model, lambda call: infer(call, sys.argv[2].encode(), None, service.transfer({})))
+assert b'"data":[1.0,3.0,5.0]' in answer.body, answer
 """
 
     found = imported_by(code, url, json.dumps(INFER))

@@ -3,11 +3,7 @@
 import json
 import re
 import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +17,8 @@ from export.cli import cli
 from export.source import load_source
 from handlers.registry.aliases import Aliases
 from handlers.registry.sealed import seal
-from tests.export.command import command, environment, lambdaserve
+from tests.export.command import lambdaserve
+from tests.servers.embedded import serving_store
 
 SOURCE = """
 import numpy as np
@@ -256,39 +253,14 @@ def test_models_show_exits_1_for_what_is_not_there(arguments: tuple[str, ...], m
     assert "Traceback" not in done.stderr
 
 
-@contextmanager
-def serving(project: Project) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Serve the project's store in a process without torch, and yield its URL as soon as it is ready."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen(
-        command("serve", "--store", project.store, "--port", port),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        while process.poll() is None:
-            try:
-                if httpx.get(f"{url}/v2/health/ready", timeout=30).status_code == httpx.codes.OK:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.05)
-        yield url, process
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def test_serve_answers_as_pytorch_does_and_stops_at_ctrl_c(project: Project) -> None:
     source = load_source(f"{project.folder}/model.py:source")
     x = np.random.default_rng(1).standard_normal((3, 4)).astype(np.float32)
     with torch.inference_mode():
         expected = source.module(torch.from_numpy(x)).numpy()
     body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [3, 4], "data": x.tolist()}]}
-    with serving(project) as (url, process):
+    with serving_store(project.store) as (address, process):
+        url = f"http://{address}"
         answer = httpx.post(f"{url}/v2/models/tiny/infer", json=body, timeout=30)
         assert answer.status_code == httpx.codes.OK, answer.text
         (output,) = answer.json()["outputs"]

@@ -4,9 +4,10 @@ An input has `"parameters": {"payload": id}` in place of data. An output goes th
 be too large for Lambda and the caller allows it with `payload_output`.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
-from handlers.api.raw_tensors import least_bytes
+from handlers.api.oip.binary import element_bytes
 from handlers.errors import AnswerTooLarge, InvalidInput
 from handlers.payloads.identity import PayloadId
 from handlers.payloads.transfer import Transfer
@@ -15,11 +16,9 @@ from handlers.registry.manifest import TensorSpec
 __all__ = [
     "ADDRESS_BYTES",
     "Parameters",
-    "allows_payload",
     "check_payload_size",
     "fetch_inputs",
     "outputs_to_send",
-    "payload_of",
     "send_output",
 ]
 
@@ -29,30 +28,13 @@ ADDRESS_BYTES = 3000
 """What an output takes in the answer that is not there: a signed address, with a session token of Lambda's in it."""
 
 
-def payload_of(name: str, parameters: "Parameters | None", *, has_data: bool) -> str | None:
-    """Return the id of the payload that holds the input `name`, None where the request holds it.
-
-    Raises:
-        InvalidInput: It is nowhere or in both places, or the id is no text.
-    """
-    payload = (parameters or {}).get("payload")
-    if payload is not None and not isinstance(payload, str):
-        msg = f"input {name[:80]!r}: parameter `payload` of type {type(payload).__name__}, expected the id of a payload"
-        raise InvalidInput(msg)
-    if has_data == (payload is not None):
-        found = "both data and a payload" if has_data else "neither data nor the parameter `payload`"
-        msg = f"input {name[:80]!r}: {found}, expected one of them"
-        raise InvalidInput(msg)
-    return payload
-
-
 def check_payload_size(spec: TensorSpec, shape: Sequence[int], payload: str) -> None:
     """Refuse a payload that cannot hold a tensor of this shape: its id says so, before anything is fetched.
 
     Raises:
         InvalidInput: It has another size, or it is no id.
     """
-    found, expected = PayloadId.parse(payload).size, least_bytes(spec.datatype, shape)
+    found, expected = PayloadId.parse(payload).size, math.prod(shape) * element_bytes(spec.datatype)
     least = "at least " if spec.datatype == "BYTES" else ""
     if found < expected if least else found != expected:
         wanted = f"{least}{expected} for {spec.datatype} {list(shape)}"
@@ -65,22 +47,6 @@ def fetch_inputs(transfer: Transfer, ids: Mapping[str, str]) -> dict[str, memory
     if not ids:
         return {}
     return dict(zip(ids, transfer.receive([*ids.values()]), strict=True))
-
-
-def allows_payload(parameters: "Parameters | None", transfer: Transfer, *, otherwise: bool = False) -> bool:
-    """Tell whether a request, or a requested output of it, may be answered through the bucket.
-
-    Raises:
-        InvalidInput: `payload_output` is neither true nor false.
-        NotSupported: It is true and there is no bucket.
-    """
-    allowed = (parameters or {}).get("payload_output", otherwise)
-    if not isinstance(allowed, bool):
-        msg = f"parameter `payload_output`: of type {type(allowed).__name__}, expected true or false"
-        raise InvalidInput(msg)
-    if allowed:
-        transfer.check()
-    return allowed
 
 
 def outputs_to_send(

@@ -20,6 +20,6 @@ def serve(settings: Settings, host: str, port: int) -> None:
     models = Models(settings, telemetry)
     models.start()
     payloads = Payloads(settings.payloads_url, settings.max_payload_bytes, telemetry)
-    app = create_app(Service(models, telemetry, settings.max_body_bytes, payloads))
+    app = create_app(Service(models, telemetry, settings.max_body_bytes, payloads=payloads))
     # no access log: nothing of a request is logged
     uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", lifespan="off")

@@ -47,7 +47,9 @@ def url(s3_environment: S3Server, s3_bucket: str, tmp_path: Path) -> Iterator[st
     models = Models(settings, telemetry)
     models.await_all(60)
     payloads = Payloads(f"s3://{s3_bucket}/{uuid4().hex}", 64 << 20)
-    with serving(Service(models, telemetry, settings.max_body_bytes, payloads, LAMBDA_BYTES)) as address:
+    with serving(
+        Service(models, telemetry, settings.max_body_bytes, payloads=payloads, max_answer_bytes=LAMBDA_BYTES)
+    ) as address:
         yield address
 
 

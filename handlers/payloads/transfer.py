@@ -1,6 +1,7 @@
 """The payloads of one request on their way: bounded in number, in bytes and in time, and checked as they arrive."""
 
 import hashlib
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,7 +35,7 @@ class Transfer:
     """The payloads of one request: bounded in bytes, all together, and in time."""
 
     def __init__(self, payloads: Payloads, deadline: float) -> None:
-        """Take the time of `time.monotonic()` at which nobody waits any more."""
+        """Take the time of `time.monotonic()` at which nobody waits any more; infinity: never."""
         self._payloads = payloads
         self._deadline = deadline
         self._received_bytes = 0
@@ -120,7 +121,7 @@ class _Workers:
 
     def result(self, work: "Future[T]") -> T:
         try:
-            return work.result(max(0.0, self._deadline - time.monotonic()))
+            return work.result(min(max(0.0, self._deadline - time.monotonic()), threading.TIMEOUT_MAX))
         except TimeoutError as error:
             msg = "payload: still on its way, expected it within the time of this request; try again"
             raise DeadlineExceeded(msg) from error

@@ -42,7 +42,13 @@ def opened(service: Service) -> Iterator[Open]:
     gateways: list[Gateway] = []
 
     def open_gateway(payloads: Payloads, max_answer_bytes: int = 1_000_000, models: Models | None = None) -> Gateway:
-        own = Service(models or service.models, service.telemetry, MAX_BODY_BYTES, payloads, max_answer_bytes)
+        own = Service(
+            models or service.models,
+            service.telemetry,
+            MAX_BODY_BYTES,
+            payloads=payloads,
+            max_answer_bytes=max_answer_bytes,
+        )
         gateways.append(Gateway(create_app(own)))
         return gateways[-1]
 

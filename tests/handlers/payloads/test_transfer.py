@@ -52,6 +52,12 @@ def test_what_was_uploaded_arrives(room: Room, recorder: Recorder, size: int) ->
     assert (recorder.issued, recorder.received, recorder.sent, recorder.failures) == (1, 1, 0, [])
 
 
+def test_who_has_no_deadline_waits(room: Room) -> None:
+    payloads = room.open()
+
+    assert Transfer(payloads, float("inf")).receive([uploaded(payloads, DATA)]) == [DATA]
+
+
 def test_several_arrive_in_their_order_and_one_that_is_named_twice_is_fetched_once(
     room: Room, recorder: Recorder
 ) -> None:

@@ -69,7 +69,7 @@ class Transfer:
         payloads = [PayloadId.parse(text) for text in ids]
         self._received_bytes += sum(payload.size for payload in payloads)
         self._payloads.check_size(self._received_bytes)
-        fetched = self._payloads.asking(lambda bucket: self._fetch(bucket, dict.fromkeys(payloads)))
+        fetched = self._payloads.asking(lambda bucket: self._fetch(bucket, payloads))
         self._payloads.moved(received=len(fetched))
         return [fetched[payload] for payload in payloads]
 
@@ -88,6 +88,7 @@ class Transfer:
         return Download(payload, self._payloads.sign_download(payload))
 
     def _fetch(self, bucket: "PayloadBucket", payloads: Iterable[PayloadId]) -> dict[PayloadId, memoryview]:
+        # one that is named twice is fetched once
         fetched = {payload: memoryview(bytearray(payload.size)) for payload in payloads}
         with _Workers(self._deadline) as workers:
             under_way = [

@@ -350,6 +350,20 @@ def test_each_output_may_be_allowed_for_itself(opened: Open, room: Room) -> None
     assert (refused.status, refused.body["error"].partition("; ")[2]) == (413, HINT)
 
 
+def test_binary_outputs_go_to_the_bucket_too_and_the_rest_stays_behind_the_json(opened: Open, room: Room) -> None:
+    gateway = opened(room.open(), 20_000)
+    parameters = {"payload_output": True, "binary_data_output": True}
+    body = pair(1500, {"name": "sum"}, {"name": "difference"}, parameters=parameters)
+
+    answer = gateway.send("POST", "/v2/models/pair/infer", body)
+
+    sent, kept = sorted(answer.body["outputs"], key=lambda output: "payload" not in output["parameters"])
+    expected = np.tile(np.array([1, 2], "<f4"), 1500).tobytes()
+    assert fetch(sent) == expected
+    assert kept["parameters"] == {"binary_data_size": len(expected)}
+    assert answer.tensors == expected
+
+
 def test_payload_output_is_true_or_false(opened: Open, room: Room) -> None:
     answer = opened(room.open()).infer("affine", {**ROW, "parameters": {"payload_output": "always"}})
 

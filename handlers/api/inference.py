@@ -72,21 +72,17 @@ _decoder = msgspec.json.Decoder(_InferRequest)
 _encoder = msgspec.json.Encoder()
 
 
-def infer(call: Call, body: bytes, transfer: Transfer, max_answer_bytes: int = 0) -> bytes:
+def infer(call: Call, body: bytes) -> bytes:
     """Run the model on the tensors in `body` and return the body of the answer.
 
-    Args:
-        call: To the model.
-        body: The request's.
-        transfer: For tensors that travel through the payload bucket; it raises more than is listed here.
-        max_answer_bytes: What the answer may take, 0: any size.
+    Tensors may travel through the payload bucket; `Transfer` raises more than is listed here.
 
     Raises:
         InvalidInput: The body is no inference request, or not one that this model can take.
         AnswerTooLarge: The answer is, and the request does not allow its outputs to travel through the payload bucket.
         RuntimeFailure: The model could not be run for want of memory.
     """
-    model = call.model
+    model, transfer = call.model, call.transfer
     with call.clock.phase("decode"):
         request = _decode(body)
         by_payload = allows_payload(request.parameters, transfer)
@@ -99,12 +95,11 @@ def infer(call: Call, body: bytes, transfer: Transfer, max_answer_bytes: int = 0
         inputs = _decode_inputs(model, request.inputs, transfer)
     results = call.run(inputs, names)
     with call.clock.phase("encode"):
-        return _encode(model, request.id, results, allowed, transfer, max_answer_bytes)
+        return _encode(call, request.id, results, allowed)
 
 
-def _encode(  # noqa: PLR0913, PLR0917 - private, one call site
-    model: LoadedModel, id_: str | None, results: Arrays, allowed: set[str], transfer: Transfer, max_bytes: int
-) -> bytes:
+def _encode(call: Call, id_: str | None, results: Arrays, allowed: set[str]) -> bytes:
+    model, transfer, max_bytes = call.model, call.transfer, call.max_answer_bytes
     datatypes = {spec.name: spec.datatype for spec in model.manifest.outputs}
     least = {name: 2 * array.size for name, array in results.items()}  # of each element a digit and a comma
     sent = outputs_to_send(transfer, least, allowed, sum(least.values()), max_bytes)

@@ -59,8 +59,7 @@ async def _infer(request: Request) -> Response:
     service = service_of(request)
     body = await read_body(request, service.max_body_bytes)
     model = await _model(request)
-    transfer = service.transfer(request.scope)
-    answer = service.call(model, lambda call: infer(call, body, transfer, service.max_answer_bytes))
+    answer = service.call(model, lambda call: infer(call, body))
     return Response(answer, media_type="application/json")
 
 

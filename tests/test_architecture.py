@@ -63,8 +63,7 @@ os.environ["LAMBDASERVE_STORE"] = sys.argv[1]
 from handlers import inference
 from handlers.api.oip.inference import infer
 [model] = inference.models.loaded
-service = inference.app.state.service
-answer = service.call(model, lambda call: infer(call, sys.argv[2].encode(), None, service.transfer({})))
+answer = inference.app.state.service.call(model, lambda call: infer(call, sys.argv[2].encode()))
 assert b'"data":[1.0,3.0,5.0]' in answer.body, answer
 """
 

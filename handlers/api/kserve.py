@@ -22,10 +22,8 @@ async def _predict(request: Request) -> Response:
     body = await read_body(request, service.max_body_bytes)
     model = await service.model(request.scope, request.path_params["model"], None)
 
-    transfer = service.transfer(request.scope)
-
     def answer(call: Call) -> list[object]:
-        return predict(call, read_instances(media_type(request), body, model.task, transfer))
+        return predict(call, read_instances(media_type(request), body, model.task, call.transfer))
 
     return json_response({"predictions": service.call(model, answer)})
 

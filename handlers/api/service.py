@@ -23,7 +23,7 @@ __all__ = ["Service", "service_of"]
 
 T = TypeVar("T")
 
-_WAIT_S = 20.0  # for models that are being loaded; API Gateway gives up after 29 s
+_WAIT_S = 20.0  # for models that are being loaded, and for payloads; API Gateway gives up after 29 s
 _MARGIN_S = 1.0  # left of Lambda's time to send an answer
 
 
@@ -41,10 +41,6 @@ class Service:
     counters: Counters = field(default_factory=Counters)
     payloads: Payloads = field(default_factory=Payloads)
     max_answer_bytes: int = 0  # any size
-
-    def transfer(self, scope: "Scope") -> Transfer:
-        """Return what the request moves its payloads with, in the time that it has left."""
-        return Transfer(self.payloads, time.monotonic() + _seconds_left(scope))
 
     async def await_all(self, scope: "Scope") -> None:
         """Return when every model is ready, after another try at those that are not.
@@ -87,7 +83,8 @@ class Service:
     def call(self, model: LoadedModel, answer: Callable[[Call], T]) -> T:
         """Return what `answer` makes of a call to the model, and report how it went."""
         start = time.perf_counter()
-        call = Call(model)
+        transfer = Transfer(self.payloads, time.monotonic() + _WAIT_S)
+        call = Call(model, transfer=transfer, max_answer_bytes=self.max_answer_bytes)
         try:
             result = answer(call)
         except Exception as error:  # counted here, where the model is known; answered at the application's boundary

@@ -7,12 +7,12 @@ import msgspec
 import numpy as np
 from msgspec import Raw
 
+from handlers.api.call import Call
 from handlers.api.oip.binary import encode_binary
 from handlers.api.oip.classification import classify, labels_of
 from handlers.api.oip.request import InferRequest, WantedOutput
 from handlers.api.oip.tensors import encode_tensor
 from handlers.api.payload_tensors import ADDRESS_BYTES, Parameters, outputs_to_send, send_output
-from handlers.payloads.transfer import Transfer
 from handlers.registry.loading import LoadedModel
 from handlers.registry.manifest import Datatype
 
@@ -45,26 +45,14 @@ class _Response(msgspec.Struct, omit_defaults=True):
 _encoder = msgspec.json.Encoder()
 
 
-def write_answer(
-    model: LoadedModel,
-    request: InferRequest,
-    results: Mapping[str, np.ndarray],
-    transfer: Transfer,
-    max_answer_bytes: int = 0,
-) -> InferAnswer:
-    """Return the answer that holds these results as the request wants them.
-
-    Args:
-        model: Which gave them.
-        request: What is wanted.
-        results: Of the outputs that are wanted.
-        transfer: For outputs that go through the payload bucket; it raises more than is listed here.
-        max_answer_bytes: What the body may take, 0: any size.
+def write_answer(call: Call, request: InferRequest, results: Mapping[str, np.ndarray]) -> InferAnswer:
+    """Return the answer that holds these results as the request wants them; what is too large goes to payloads.
 
     Raises:
         InvalidInput: An output cannot be answered as classes.
         AnswerTooLarge: The answer is, and not all that is too large may go through the payload bucket.
     """
+    model, transfer, max_answer_bytes = call.model, call.transfer, call.max_answer_bytes
     arrays = {wanted.name: _array(model, wanted, results[wanted.name]) for wanted in request.outputs}
     allowed = {wanted.name for wanted in request.outputs if wanted.payload}
     binary = {wanted.name for wanted in request.outputs if wanted.binary}

@@ -14,7 +14,6 @@ from handlers.api.oip.metadata import model_of
 from handlers.api.oip.request import read_request
 from handlers.api.service import service_of
 from handlers.errors import InvalidInput
-from handlers.payloads.transfer import Transfer
 
 __all__ = ["infer", "routes"]
 
@@ -22,17 +21,15 @@ _JSON_BYTES = "Inference-Header-Content-Length"
 _DIGITS = 18  # hold any length there is; int() refuses thousands of them
 
 
-def infer(
-    call: Call, body: bytes, json_bytes: int | None, transfer: Transfer, max_answer_bytes: int = 0
-) -> InferAnswer:
+def infer(call: Call, body: bytes, json_bytes: int | None = None) -> InferAnswer:
     """Run the model on the tensors in `body` and return the answer.
+
+    Tensors may travel through the payload bucket; `Transfer` raises more than is listed here.
 
     Args:
         call: To the model.
         body: JSON, and after it binary tensors.
         json_bytes: Length of the JSON; None: all of it. 0: there is none.
-        transfer: For tensors that travel through the payload bucket; it raises more than is listed here.
-        max_answer_bytes: What the answer may take, 0: any size.
 
     Raises:
         InvalidInput: The body is no inference request, or not one that this model can take.
@@ -40,10 +37,10 @@ def infer(
         RuntimeFailure: The model could not be run for want of memory.
     """
     with call.clock.phase("decode"):
-        request = read_request(call.model.manifest, body, json_bytes, transfer)
+        request = read_request(call.model.manifest, body, json_bytes, call.transfer)
     results = call.run(request.inputs, [output.name for output in request.outputs])
     with call.clock.phase("encode"):
-        return write_answer(call.model, request, results, transfer, max_answer_bytes)
+        return write_answer(call, request, results)
 
 
 async def _infer(request: Request) -> Response:
@@ -51,8 +48,7 @@ async def _infer(request: Request) -> Response:
     body = await read_body(request, service.max_body_bytes)
     model = await model_of(request)
     json_bytes = _json_bytes(request.headers.get(_JSON_BYTES))
-    transfer = service.transfer(request.scope)
-    answer = service.call(model, lambda call: infer(call, body, json_bytes, transfer, service.max_answer_bytes))
+    answer = service.call(model, lambda call: infer(call, body, json_bytes))
     if answer.json_bytes is None:
         return Response(answer.body, media_type="application/json")
     headers = {_JSON_BYTES: str(answer.json_bytes)}

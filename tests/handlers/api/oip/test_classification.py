@@ -78,9 +78,7 @@ def test_labels_are_those_of_the_tasks_own_output(gateway: Gateway, service: Ser
     assert model is not None
     labelled = replace(model, manifest=msgspec.structs.replace(model.manifest, task=TASK))
 
-    answer = infer(
-        Call(labelled), msgspec.json.encode(infer_body(SCORES, outputs=classes(2))), None, service.transfer({})
-    )
+    answer = infer(Call(labelled), msgspec.json.encode(infer_body(SCORES, outputs=classes(2))))
 
     assert labels_of(labelled.manifest, "x") == labels_of(model.manifest, "y") == ()
     assert msgspec.json.decode(answer.body)["outputs"] == [

@@ -9,13 +9,16 @@ from typing import TypeVar
 
 from handlers.errors import InvalidSetting, LambdaserveError
 from handlers.registry.names import check_alias, check_model_name
+from handlers.registry.stores.s3_url import split_s3_url
 
-__all__ = ["Settings", "default_threads"]
+__all__ = ["Settings", "default_threads", "largest_payload_bytes"]
 
 T = TypeVar("T")
 
 _MB_PER_VCPU = 1769  # Lambda: one full vCPU for each 1,769 MB (developer guide, "Configure Lambda function memory")
 _LAMBDA_BODY_BYTES = 6 * 1024 * 1024  # Lambda: synchronous payload, request and response each
+_PAYLOAD_BYTES = 256 * 1024 * 1024
+_LARGEST_UPLOAD_BYTES = 5 * 1024**3  # S3: in one PUT
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class Settings:
         models: LAMBDASERVE_MODELS, comma-separated; empty: every model in the store that has the alias.
         alias: LAMBDASERVE_ALIAS, the alias through which versions are found.
         max_body_bytes: LAMBDASERVE_MAX_BODY_BYTES, a larger request gets 413.
+        payloads_url: LAMBDASERVE_PAYLOADS, `s3://bucket/prefix`, a bucket of their own for tensors beyond Lambda's
+            limit; empty: there is none.
+        max_payload_bytes: LAMBDASERVE_MAX_PAYLOAD_BYTES, of one payload and of all in a request; on Lambda a quarter of
+            the function's memory at most.
         scratch_dir: LAMBDASERVE_SCRATCH_DIR, where model files are on their way to a session.
         threads: LAMBDASERVE_THREADS, of one session; by default what Lambda's memory size buys, elsewhere all cores.
         log_level: LAMBDASERVE_LOG_LEVEL.
@@ -43,6 +50,8 @@ class Settings:
     threads: int = 1
     log_level: str = "INFO"
     init_wait_s: float = 7.0
+    payloads_url: str = ""
+    max_payload_bytes: int = _PAYLOAD_BYTES
     problems: tuple[str, ...] = ()
 
     @classmethod
@@ -72,6 +81,10 @@ class Settings:
             threads=read("LAMBDASERVE_THREADS", _positive, default_threads(environ)),
             log_level=read("LAMBDASERVE_LOG_LEVEL", _log_level, "INFO"),
             init_wait_s=read("LAMBDASERVE_INIT_WAIT_S", _seconds, 7.0),
+            payloads_url=read("LAMBDASERVE_PAYLOADS", _s3_url, ""),
+            max_payload_bytes=min(
+                read("LAMBDASERVE_MAX_PAYLOAD_BYTES", _positive, _PAYLOAD_BYTES), largest_payload_bytes(environ)
+            ),
             problems=tuple(problems),
         )
 
@@ -92,6 +105,21 @@ def default_threads(environ: Mapping[str, str] = os.environ) -> int:
     if not memory_mb.isdecimal():
         return cores
     return max(1, min(cores, round(int(memory_mb) / _MB_PER_VCPU)))
+
+
+def largest_payload_bytes(environ: Mapping[str, str] = os.environ) -> int:
+    """Return what payloads may take: a quarter of Lambda's memory, as input, output and model want room too."""
+    memory_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+    return int(memory_mb) * 1024 * 1024 // 4 if memory_mb.isdecimal() else _LARGEST_UPLOAD_BYTES
+
+
+def _s3_url(text: str) -> str:
+    try:
+        split_s3_url(text)
+    except LambdaserveError as error:
+        msg = f"{text!r}, expected s3://bucket[/prefix]"
+        raise ValueError(msg) from error
+    return text
 
 
 def _store_url(text: str) -> str:

@@ -140,6 +140,22 @@ open_store("s3://bucket/prefix")
     assert found & {"numpy", "onnxruntime", "fastapi"} == set()
 
 
+def test_a_payload_brings_nothing_but_boto3() -> None:
+    code = """
+import os
+os.environ |= {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
+os.environ |= {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
+from handlers.payloads.payloads import Payloads
+Payloads("s3://bucket/payloads", 1000).issue(1, "0" * 64)
+"""
+
+    found = imported_by(code)
+
+    assert "boto3" in found
+    assert found <= ALLOWED
+    assert found & {"numpy", "onnxruntime", "fastapi"} == set()
+
+
 def test_the_transfer_starts_before_anything_slow_is_imported() -> None:
     # the cold path: models.start() comes first, and numpy, onnxruntime and the web framework, which take longer to
     # import than most models to arrive, are imported while the bytes are on their way

@@ -89,6 +89,8 @@ def test_nothing_is_deployed_that_nobody_asked_for(resources: Json) -> None:
         "AWS::Lambda::Permission",
         "AWS::Logs::LogGroup",
         "AWS::S3::Bucket",
+        "AWS::S3::Bucket",
+        "AWS::S3::BucketPolicy",
         "AWS::S3::BucketPolicy",
     ]
 
@@ -154,7 +156,7 @@ def test_what_needs_no_key_is_throttled_by_the_stage(resources: Json) -> None:
     assert bounded == OPEN_METHODS
 
 
-def test_the_role_may_read_its_models_and_write_its_log_and_nothing_else(resources: Json) -> None:
+def test_the_role_may_read_its_models_move_payloads_write_its_log_and_nothing_else(resources: Json) -> None:
     role = properties(resources, "InferenceRole")
     assert set(role) <= {"AssumeRolePolicyDocument", "Policies", "Tags"}  # no managed policies
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
@@ -175,12 +177,50 @@ def test_the_role_may_read_its_models_and_write_its_log_and_nothing_else(resourc
             "Condition": {"StringLike": {"s3:prefix": {"Fn::Sub": "${StorePrefix}/models/*"}}},
         },
         {
+            "Sid": "MovePayloads",
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject"],
+            "Resource": {"Fn::Sub": "${PayloadBucket.Arn}/payloads/*"},
+        },
+        {
+            "Sid": "MissPayloads",
+            "Effect": "Allow",
+            "Action": "s3:ListBucket",
+            "Resource": {"Fn::GetAtt": ["PayloadBucket", "Arn"]},
+            "Condition": {"StringLike": {"s3:prefix": "payloads/*"}},
+        },
+        {
             "Sid": "WriteOwnLog",
             "Effect": "Allow",
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": {"Fn::GetAtt": ["InferenceLogGroup", "Arn"]},
         },
     ]
+
+
+def test_the_role_can_write_nowhere_but_to_its_payloads_and_its_log(resources: Json) -> None:
+    reading = {"s3:GetObject", "s3:ListBucket"}
+    writing = []
+    for resource in resources.values():
+        if resource["Type"] == "AWS::IAM::Role":
+            for policy in resource["Properties"]["Policies"]:
+                for statement in policy["PolicyDocument"]["Statement"]:
+                    actions = statement["Action"]
+                    writing += [
+                        (action, statement["Resource"])
+                        for action in ([actions] if isinstance(actions, str) else actions)
+                        if action not in reading
+                    ]
+    log = {"Fn::GetAtt": ["InferenceLogGroup", "Arn"]}
+    assert writing == [
+        ("s3:PutObject", {"Fn::Sub": "${PayloadBucket.Arn}/payloads/*"}),
+        ("logs:CreateLogStream", log),
+        ("logs:PutLogEvents", log),
+    ]
+    # and where the function is told to put them is where it may
+    assert properties(resources, "InferenceFunction")["Environment"]["Variables"]["LAMBDASERVE_PAYLOADS"] == {
+        "Fn::Sub": "s3://${PayloadBucket}/payloads"
+    }
 
 
 def test_only_this_api_may_call_the_function(resources: Json) -> None:
@@ -208,14 +248,34 @@ def test_the_bucket_is_private_encrypted_and_outlives_the_stack(resources: Json)
         assert resources[name]["UpdateReplacePolicy"] == "Retain"
 
 
-def test_the_bucket_takes_tls_only(resources: Json) -> None:
-    (statement,) = properties(resources, "ModelBucketPolicy")["PolicyDocument"]["Statement"]
+def test_payloads_are_private_encrypted_and_gone_after_a_day(resources: Json) -> None:
+    bucket = properties(resources, "PayloadBucket")
+    for name in ("BucketEncryption", "PublicAccessBlockConfiguration", "OwnershipControls"):
+        assert bucket[name] == properties(resources, "ModelBucket")[name]
+    assert bucket["LifecycleConfiguration"]["Rules"] == [
+        {
+            "Id": "expire-payloads",
+            "Status": "Enabled",
+            "ExpirationInDays": 1,
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+        }
+    ]
+    assert not {"VersioningConfiguration", "CorsConfiguration", "BucketName", "AccessControl"} & set(bucket)
+    for name in ("PayloadBucket", "PayloadBucketPolicy"):
+        assert resources[name]["DeletionPolicy"] == "Retain"
+        assert resources[name]["UpdateReplacePolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("bucket", ["ModelBucket", "PayloadBucket"])
+def test_the_buckets_take_tls_only(resources: Json, bucket: str) -> None:
+    assert properties(resources, f"{bucket}Policy")["Bucket"] == {"Ref": bucket}
+    (statement,) = properties(resources, f"{bucket}Policy")["PolicyDocument"]["Statement"]
     assert statement == {
         "Sid": "TlsOnly",
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:*",
-        "Resource": [{"Fn::GetAtt": ["ModelBucket", "Arn"]}, {"Fn::Sub": "${ModelBucket.Arn}/*"}],
+        "Resource": [{"Fn::GetAtt": [bucket, "Arn"]}, {"Fn::Sub": f"${{{bucket}.Arn}}/*"}],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
 
@@ -233,6 +293,8 @@ def test_the_function_gets_its_settings(resources: Json) -> None:
         "LAMBDASERVE_MODELS": {"Ref": "Models"},
         "LAMBDASERVE_ALIAS": {"Ref": "Alias"},
         "LAMBDASERVE_MAX_BODY_BYTES": {"Ref": "MaxBodyBytes"},
+        "LAMBDASERVE_PAYLOADS": {"Fn::Sub": "s3://${PayloadBucket}/payloads"},
+        "LAMBDASERVE_MAX_PAYLOAD_BYTES": {"Ref": "MaxPayloadBytes"},
         "LAMBDASERVE_LOG_LEVEL": {"Ref": "LogLevel"},
         "AWS_ENDPOINT_URL_S3": "",
     }
@@ -269,7 +331,8 @@ def test_the_package_is_built_for_the_python_and_the_processors_of_the_template(
 
 
 def test_the_outputs_say_what_one_needs_next(stack: Json) -> None:
-    assert set(stack["Outputs"]) == {"Url", "StoreUrl", "ModelBucketName", "InferenceFunctionName", "ApiKeyId"}
+    buckets = {"ModelBucketName", "PayloadBucketName"}
+    assert set(stack["Outputs"]) == {"Url", "StoreUrl", "InferenceFunctionName", "ApiKeyId"} | buckets
 
 
 def test_there_is_an_event_for_each_way_in() -> None:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handlers import __version__
-from handlers.api import kserve, oip, openai, sagemaker
+from handlers.api import kserve, oip, openai, payloads, sagemaker
 from handlers.api.service import Service
 from handlers.api.statuses import error_response, status_of
 from handlers.errors import LambdaserveError
@@ -28,7 +28,8 @@ def create_app(service: Service) -> FastAPI:
     # that API Gateway puts before the path
     app = FastAPI(title="lambdaserve", version=__version__, openapi_url=None, redirect_slashes=False)
     app.state.service = service
-    app.router.routes.extend([*oip.routes, *kserve.routes, *openai.routes, *sagemaker.routes])
+    routes = [*oip.routes, *kserve.routes, *openai.routes, *sagemaker.routes, *payloads.routes]
+    app.router.routes.extend(routes)
     app.add_exception_handler(LambdaserveError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_middleware(_Boundary, service=service)

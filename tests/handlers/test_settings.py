@@ -124,3 +124,41 @@ def test_settings_do_not_change() -> None:
 
     with pytest.raises(FrozenInstanceError):
         settings.alias = "canary"  # type: ignore[misc]
+
+
+def test_payloads_are_off_unless_a_bucket_is_named() -> None:
+    settings = Settings.from_environ({"LAMBDASERVE_STORE": "file:///models"})
+    assert (settings.payloads_url, settings.max_payload_bytes) == ("", 256 * 1024 * 1024)
+
+    named = {"LAMBDASERVE_PAYLOADS": "s3://bucket/payloads", "LAMBDASERVE_MAX_PAYLOAD_BYTES": "1000"}
+    settings = Settings.from_environ({"LAMBDASERVE_STORE": "file:///models", **named})
+    assert (settings.payloads_url, settings.max_payload_bytes) == ("s3://bucket/payloads", 1000)
+    settings.check()
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "asked", "taken_mb"),
+    [("512", "", 128), ("1769", "", 256), ("1024", "268435456", 256), ("512", "268435456", 128)],
+)
+def test_payloads_never_take_more_than_a_quarter_of_the_memory(memory_mb: str, asked: str, taken_mb: int) -> None:
+    environ = {"LAMBDASERVE_STORE": "file:///models", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb}
+
+    settings = Settings.from_environ(environ | {"LAMBDASERVE_MAX_PAYLOAD_BYTES": asked})
+
+    assert settings.max_payload_bytes == taken_mb * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LAMBDASERVE_PAYLOADS", "file:///folder"),
+        ("LAMBDASERVE_PAYLOADS", "https://bucket.s3.amazonaws.com"),
+        ("LAMBDASERVE_PAYLOADS", "s3://bucket/../x"),
+        ("LAMBDASERVE_MAX_PAYLOAD_BYTES", "256 MB"),
+    ],
+)
+def test_payload_settings_that_make_no_sense_are_problems(name: str, value: str) -> None:
+    settings = Settings.from_environ({"LAMBDASERVE_STORE": "file:///models", name: value})
+
+    [problem] = settings.problems
+    assert problem.startswith(f"{name}: {value!r}, expected ")

@@ -3,6 +3,7 @@
 Specification: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
 """
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -33,7 +34,21 @@ async def _ready(request: Request) -> Response:
     return json_response({"name": model.name, "ready": True})
 
 
+class _NameConvertor(Convertor[str]):
+    """What may be the name of a model in a path where a colon ends it."""
+
+    regex = "[^/:]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("name", _NameConvertor())
+
 routes = [
-    Route("/v1/models/{model}", _ready),
-    Route("/v1/models/{model}:predict", _predict, methods=["POST"]),
+    Route("/v1/models/{model:name}", _ready),
+    Route("/v1/models/{model:name}:predict", _predict, methods=["POST"]),
 ]

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from handlers import __version__
-from handlers.api import kserve, oip
+from handlers.api import kserve, oip, pages
 from handlers.api.boundary import Boundary
 from handlers.api.service import Service
 from handlers.api.statuses import error_response, status_of
@@ -30,7 +30,7 @@ def create_app(service: Service, *, cors_origins: Sequence[str] = (), base_path:
     # that API Gateway puts before the path
     app = FastAPI(title="lambdaserve", version=__version__, openapi_url=None, redirect_slashes=False)
     app.state.service = service
-    app.router.routes.extend([*oip.routes, *kserve.routes])
+    app.router.routes.extend([*oip.routes, *kserve.routes, *pages.routes])
     app.add_exception_handler(LambdaserveError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_middleware(Boundary, service=service, cors_origins=cors_origins, base_path=base_path)

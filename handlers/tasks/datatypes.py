@@ -1,5 +1,6 @@
 """OIP datatypes and what numpy calls them."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 if TYPE_CHECKING:
     from handlers.registry.manifest import Datatype
 
-__all__ = ["FLOATS", "NUMPY_TYPES", "datatype_of"]
+__all__ = ["FLOATS", "NUMPY_TYPES", "datatype_of", "zeros"]
 
 NUMPY_TYPES: dict["Datatype", np.dtype] = {
     "BOOL": np.dtype(np.bool_),
@@ -34,3 +35,8 @@ _NAMES = {dtype: name for name, dtype in NUMPY_TYPES.items()}
 def datatype_of(dtype: np.dtype) -> "Datatype | None":
     """Return the OIP datatype of arrays of `dtype`, None if the protocol has none."""
     return "BYTES" if dtype.kind == "U" else _NAMES.get(dtype)
+
+
+def zeros(datatype: "Datatype", shape: Sequence[int]) -> np.ndarray:
+    """Return an array of zeros, or of empty texts."""
+    return np.full(shape, "", object) if datatype == "BYTES" else np.zeros(shape, NUMPY_TYPES[datatype])

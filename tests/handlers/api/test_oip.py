@@ -89,7 +89,7 @@ def test_an_unknown_model_or_version_is_not_found(
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/v1", "/v2/nothing", "/v2/models", "/v2/models/", "/v2/models/affine/", "/docs", "/openapi.json", "/v2//"],
+    ["/", "/v1", "/v2/nothing", "/v2/models", "/v2/models/", "/v2/models/affine/", "/docs/", "/openapi.json/", "/v2//"],
 )
 def test_an_unknown_path_is_not_found_and_not_redirected(gateway: Gateway, path: str) -> None:
     answer = gateway.send("GET", path)

@@ -16,8 +16,11 @@ from handlers.telemetry import Telemetry
 from tests.artifacts import publish_graphs
 from tests.graphs import affine, gather, identity, sum_and_difference
 from tests.handlers.api.gateway import Gateway
+from tests.handlers.api.watch import FUZZING, Watch
 
 MAX_BODY_BYTES = 1_000_000
+SLOWEST_S = 1.0
+WATCHES: list[Watch] = []
 VARIABLE = ("rows", "columns")
 
 
@@ -49,6 +52,25 @@ def gateway(service: Service) -> Iterator[Gateway]:
     gateway = Gateway(create_app(service))
     yield gateway
     gateway.close()
+
+
+@pytest.fixture(scope="session")
+def fuzzed(service: Service) -> Iterator[Gateway]:
+    """A gateway of its own to the same models: it counts what comes in, and in a long run nothing may take long."""
+    service.models.await_all(60)
+    watch = Watch(create_app(service))
+    WATCHES.append(watch)
+    gateway = Gateway(watch)
+    yield gateway
+    gateway.close()
+    if FUZZING:
+        assert watch.slowest_s < SLOWEST_S
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was fuzzed."""
+    for watch in WATCHES:
+        terminalreporter.write_line(f"fuzzing: {watch.cases} cases, the slowest took {watch.slowest_s:.3f} s")
 
 
 def make_service(settings: Settings) -> Service:

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import httpx
 from awslambdaric.lambda_context import LambdaContext  # type: ignore[import-untyped]
-from fastapi import FastAPI
 from mangum import Mangum
+from mangum.types import ASGI
 
 __all__ = ["Answer", "Gateway", "http_event", "infer_body", "invocation_context", "rest_event", "tensor"]
 
@@ -32,7 +32,7 @@ class Answer:
 class Gateway:
     """Hands requests to an application, one at a time, as a Lambda environment does."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: ASGI) -> None:
         self._app = app
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
@@ -201,7 +201,7 @@ def http_event(  # noqa: PLR0913 - the last three by name only, and rarely
         "isBase64Encoded": bool(body) and not is_text,
     }
     if body:
-        event["body"] = body.decode() if is_text else base64.b64encode(body).decode()
+        event["body"] = body.decode(errors="replace") if is_text else base64.b64encode(body).decode()
     return event
 
 

@@ -1,17 +1,17 @@
-"""Whatever is sent, the answer is below 500 and says why. For a long run, set LAMBDASERVE_FUZZ_EXAMPLES to 100000."""
+"""Whatever is sent, the answer is below 500 and says why. `make fuzz` is a long run."""
 
 import json
-import os
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handlers.tasks.datatypes import NUMPY_TYPES
 from tests.handlers.api.conftest import MAX_BODY_BYTES
 from tests.handlers.api.gateway import Answer, Gateway, infer_body, tensor
+from tests.handlers.api.watch import EXAMPLES
 
-EXAMPLES = int(os.environ.get("LAMBDASERVE_FUZZ_EXAMPLES", "300"))
 FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MODELS = ["affine", "pair", "gather", "scalar", "cube", *(f"identity-{name.lower()}" for name in NUMPY_TYPES)]
 VALID = {
@@ -23,6 +23,13 @@ VALID = {
     "identity-uint64": infer_body(tensor("x", "UINT64", [1, 2], [0, 2**64 - 1])),
     "identity-fp16": infer_body(tensor("x", "FP16", [2, 1], [0.5, -65504])),
 }
+
+
+@pytest.fixture(scope="module")
+def gateway(fuzzed: Gateway) -> Gateway:
+    """For all tests of this module: the gateway that counts cases and times them."""
+    return fuzzed
+
 
 LEAVES = st.one_of(
     st.none(),

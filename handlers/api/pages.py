@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from handlers.api.service import service_of
-from handlers.errors import ModelNotReady
+from handlers.errors import LambdaserveError
 
 __all__ = ["routes"]
 
@@ -41,7 +41,7 @@ _FILE_HEADERS = {
 
 async def _openapi(request: Request) -> Response:
     service, root = service_of(request), request.scope.get("root_path", "")
-    with suppress(ModelNotReady):  # what can be served is described
+    with suppress(LambdaserveError):  # what can be served is described
         await service.await_all(request.scope)
     models = service.models.loaded
     key = (root, [(model.name, model.version) for model in models])
@@ -49,7 +49,8 @@ async def _openapi(request: Request) -> Response:
     if known != key:
         from handlers.api.openapi.document import build_document
 
-        document = build_document(models, root)
+        routed = {route.path_format for route in request.app.router.routes if isinstance(route, Route)}
+        document = build_document(models, routed, root)
         request.app.state.openapi = (key, document)
     return Response(document, media_type="application/json", headers={"Cache-Control": "no-cache"})
 

@@ -3,13 +3,14 @@
 Version 3.0.3, whose dialect of JSON Schema is that of the tasks: https://spec.openapis.org/oas/v3.0.3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from handlers import __version__
-from handlers.api.openapi import kserve, oip, pages
+from handlers.api.openapi import kserve, oip, openai, pages, payloads, repository, sagemaker
+from handlers.api.openapi.instances import describe_instances
 from handlers.api.openapi.operations import ERROR_SCHEMAS, Json
 
 if TYPE_CHECKING:
@@ -18,28 +19,29 @@ if TYPE_CHECKING:
 
 __all__ = ["build_document"]
 
-_PATHS = (oip.paths, kserve.paths, pages.paths)
-"""By protocol: the paths that are there whatever is served."""
+_PATHS = (oip.paths, repository.paths, kserve.paths, openai.paths, sagemaker.paths, payloads.paths, pages.paths)
+"""By protocol: the paths that are there whatever is served. Those that the application has are described."""
 
 _MODEL_PATHS = (kserve.model_paths, oip.model_paths)
 """By protocol: the paths of one model."""
 
-_SCHEMAS: Json = ERROR_SCHEMAS | oip.SCHEMAS | kserve.SCHEMAS
+_SCHEMAS: Json = ERROR_SCHEMAS | oip.SCHEMAS | repository.SCHEMAS | kserve.SCHEMAS | openai.SCHEMAS
 
 _DESCRIPTION = """\
-Models behind the Open Inference Protocol, version 2, and KServe's V1 protocol. Every model that is loaded has \
-operations of its own, with an example that is answered; those with a name in braces are for all models.
+Models behind the Open Inference Protocol, version 2, and other protocols. Every model that is loaded has operations \
+of its own, with an example that is answered; those with a name in braces are for all models.
 
 Where the API asks for a key, it goes into the header `x-api-key`. Every path that takes GET takes HEAD; OPTIONS tells \
 the methods of a path; other methods are answered 405.
 """
 
 
-def build_document(models: "Sequence[LoadedModel]", root: str) -> bytes:
+def build_document(models: "Sequence[LoadedModel]", routed: Collection[str], root: str) -> bytes:
     """Return the document in JSON.
 
     Args:
-        models: Those to describe, each of which is run once to find its example.
+        models: Those to describe, each of which is run to find its examples.
+        routed: Paths of the application's routes, with `{model}` for names.
         root: What stands before the paths where clients call them: `/prod`; empty: nothing.
     """
     document: Json = {
@@ -60,10 +62,11 @@ def build_document(models: "Sequence[LoadedModel]", root: str) -> bytes:
         },
     }
     for model in models:
+        form = describe_instances(model)
         for describe in _MODEL_PATHS:
-            document["paths"] |= describe(model)
+            document["paths"] |= describe(model, form)
     for describe_all in _PATHS:
-        document["paths"] |= describe_all()
+        document["paths"] |= {path: item for path, item in describe_all(models).items() if path in routed}
     return msgspec.json.encode(document)
 
 

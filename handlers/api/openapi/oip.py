@@ -1,8 +1,10 @@
 """The paths of the Open Inference Protocol."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from handlers.api.openapi.operations import MODEL, VERSION, Json, answers, json_content, operation, ref
+from handlers.api.openapi.instances import InstanceForm
+from handlers.api.openapi.operations import BINARY, MODEL, VERSION, Json, answers, json_content, operation, ref
 from handlers.api.openapi.tensors import TENSOR_SCHEMAS, example_tensors, input_schema, one_of, output_schema
 
 if TYPE_CHECKING:
@@ -77,10 +79,17 @@ SCHEMAS: Json = TENSOR_SCHEMAS | {
     },
 }
 
-INFER_ERRORS = (400, 404, 413, 500, 503, 504, 507)
+_JSON_LENGTH: Json = {
+    "name": "Inference-Header-Content-Length",
+    "in": "header",
+    "description": "Of the JSON, in bytes, where binary tensors follow it; 0: the body is the only input's elements.",
+    "schema": {"type": "integer", "minimum": 0},
+}
+_BINARY_CONTENT: Json = {"application/octet-stream": {"schema": BINARY}}
+_ERRORS = (400, 404, 413, 415, 500, 501, 503, 504, 507)
 
 
-def paths() -> Json:
+def paths(_: "Sequence[LoadedModel]") -> Json:
     """Return the paths that are there whatever is served."""
     open_to_all: Json = {"security": []}
     live = operation("server_live", TAG, "Is the server live?", answers(json_content(ref("Live"))), **open_to_all)
@@ -101,8 +110,17 @@ def _generic(prefix: str, suffix: str, parameters: list[Json]) -> Json:
     errors = (404, 503, 507)
     metadata = answers(json_content(ref("ModelMetadata")), *errors)
     ready = answers(json_content(ref("ModelReady")), *errors)
-    infer = answers(json_content(ref("InferResponse")), *INFER_ERRORS)
-    body = {"required": True, "content": json_content(ref("InferRequest"))}
+    infer = operation(
+        f"model_infer{suffix}",
+        TAG,
+        "Run a model on tensors, or on instances.",
+        answers(json_content({"anyOf": [ref("InferResponse"), ref("PredictResponse")]}) | _BINARY_CONTENT, *_ERRORS),
+        parameters=[_JSON_LENGTH],
+        requestBody={
+            "required": True,
+            "content": json_content({"anyOf": [ref("InferRequest"), ref("PredictRequest")]}) | _BINARY_CONTENT,
+        },
+    )
     return {
         prefix: {
             "parameters": parameters,
@@ -114,12 +132,12 @@ def _generic(prefix: str, suffix: str, parameters: list[Json]) -> Json:
         },
         f"{prefix}/infer": {
             "parameters": parameters,
-            "post": operation(f"model_infer{suffix}", TAG, "Run a model on tensors.", infer, requestBody=body),
+            "post": infer,
         },
     }
 
 
-def model_paths(model: "LoadedModel") -> Json:
+def model_paths(model: "LoadedModel", form: InstanceForm) -> Json:
     """Return the paths of one model, with its names, shapes and datatypes."""
     inputs, outputs = model.manifest.inputs, model.manifest.outputs
     named = {"type": "string", "enum": [spec.name for spec in outputs]}
@@ -133,7 +151,7 @@ def model_paths(model: "LoadedModel") -> Json:
                 "type": "array",
                 "minItems": len(inputs),
                 "maxItems": len(inputs),
-                "items": one_of([input_schema(spec) for spec in inputs]),
+                "items": one_of([*map(input_schema, inputs)]),
             },
             "outputs": {
                 "type": "array",
@@ -153,20 +171,22 @@ def model_paths(model: "LoadedModel") -> Json:
             "model_version": {"type": "string"},
             "id": {"type": "string"},
             "parameters": ref("Parameters"),
-            "outputs": {"type": "array", "items": one_of([output_schema(spec) for spec in outputs])},
+            "outputs": {"type": "array", "items": one_of([*map(output_schema, outputs), ref("ClassesTensor")])},
         },
     }
-    shown = example_tensors(model)
-    given, returned = (None, None)
-    if shown:
+    given, returned = form.given, form.returned
+    if shown := example_tensors(model):
         given = {"inputs": shown[0]}
         returned = {"model_name": model.name, "model_version": model.version, "outputs": shown[1]}
-    body = {"required": True, "content": json_content(request, given)}
     infer = operation(
         f"infer_{model.name}",
         model.name,
-        "Run the model on tensors.",
-        answers(json_content(answer, returned), *INFER_ERRORS),
-        requestBody=body,
+        "Run the model on tensors, or on instances.",
+        answers(json_content({"anyOf": [answer, form.answer]}, returned) | _BINARY_CONTENT, *_ERRORS),
+        parameters=[_JSON_LENGTH],
+        requestBody={
+            "required": True,
+            "content": json_content({"anyOf": [request, form.request]}, given) | _BINARY_CONTENT | form.media,
+        },
     )
     return {f"/v2/models/{model.name}/infer": {"post": infer}}

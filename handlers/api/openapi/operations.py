@@ -26,6 +26,7 @@ _ERRORS = {
     404: "No such model, version or path.",
     413: "The body is larger than the limit.",
     415: "Nothing here reads a body of that content type.",
+    501: "This cannot be done here, by design; `error` says why.",
     500: "A fault of the service, or not enough memory for this input.",
     503: "The model cannot be served yet; the next request tries again.",
     504: "The work would not have ended in the time that is left.",
@@ -67,6 +68,9 @@ VERSION: Json = {
 }
 
 
+BINARY: Json = {"type": "string", "format": "binary"}
+
+
 def ref(schema: str) -> Json:
     """Return a reference to a schema of the document."""
     return {"$ref": f"#/components/schemas/{schema}"}
@@ -78,11 +82,11 @@ def json_content(schema: Json, example: object = None) -> Json:
     return {"application/json": {"schema": schema} | ({"example": example} if shown else {})}
 
 
-def answers(success: Json, *errors: int, success_text: str = "As asked.") -> Json:
+def answers(success: Json, *errors: int, error: str = "Error") -> Json:
     """Return the responses of an operation: 200 with `success` as its content, our errors, and API Gateway's."""
-    ours = {str(status): _error(_ERRORS[status], "Error") for status in errors}
+    ours = {str(status): _error(_ERRORS[status], error) for status in errors}
     gateways = {str(status): _error(text, "GatewayError") for status, text in _GATEWAY_ERRORS.items()}
-    return {"200": {"description": success_text, "content": success}} | ours | gateways
+    return {"200": {"description": "As asked.", "content": success}} | ours | gateways
 
 
 def operation(identifier: str, tag: str, summary: str, responses: Json, **more: object) -> Json:

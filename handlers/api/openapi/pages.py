@@ -1,13 +1,19 @@
 """The paths of the document itself and of the page that shows it."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from handlers.api.openapi.operations import Json, answers, operation
+
+if TYPE_CHECKING:
+    from handlers.registry.loading import LoadedModel
 
 __all__ = ["paths"]
 
 TAG = "About"
 
 
-def paths() -> Json:
+def paths(_: "Sequence[LoadedModel]") -> Json:
     """Return the paths that are there whatever is served."""
     document = answers({"application/json": {"schema": {"type": "object"}}})
     page = answers({"text/html": {"schema": {"type": "string"}}})

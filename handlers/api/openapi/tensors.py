@@ -29,24 +29,43 @@ TENSOR_SCHEMAS: Json = {
     "Datatype": {"type": "string", "enum": [*get_args(Datatype)]},
     "InputTensor": {
         "type": "object",
-        "required": ["name", "shape", "datatype", "data"],
+        "required": ["name", "shape", "datatype"],
         "properties": {
             "name": {"type": "string"},
             "shape": _SHAPE,
             "datatype": ref("Datatype"),
             "parameters": ref("Parameters"),
-            "data": {"type": "array", "items": {}, "description": "Row-major: flat, or nested as `shape` says."},
+            "data": {
+                "type": "array",
+                "items": {},
+                "description": "Row-major: flat, or nested as `shape` says. Not there where a parameter says so.",
+            },
         },
     },
     "OutputTensor": {
         "type": "object",
-        "required": ["name", "shape", "datatype", "data"],
+        "required": ["name", "shape", "datatype"],
         "properties": {
             "name": {"type": "string"},
             "shape": _SHAPE,
             "datatype": ref("Datatype"),
             "parameters": ref("Parameters"),
-            "data": {"type": "array", "items": {}, "description": "Row-major and flat; null is NaN."},
+            "data": {
+                "type": "array",
+                "items": {},
+                "description": "Row-major and flat; null is NaN. Not there where a parameter says so.",
+            },
+        },
+    },
+    "ClassesTensor": {
+        "type": "object",
+        "description": "Of an output that was asked for with the parameter `classification`: `value:index:label`.",
+        "required": ["name", "shape", "datatype", "data"],
+        "properties": {
+            "name": {"type": "string"},
+            "shape": _SHAPE,
+            "datatype": {"type": "string", "enum": ["BYTES"]},
+            "data": {"type": "array", "items": {"type": "string"}},
         },
     },
     "TensorMetadata": {
@@ -116,7 +135,7 @@ def _tensor(spec: TensorSpec, items: Json) -> Json:
     return {
         "type": "object",
         "description": f"`{spec.name}`: {spec.datatype} [{axes}].",
-        "required": ["name", "shape", "datatype", "data"],
+        "required": ["name", "shape", "datatype"],
         "properties": {
             "name": {"type": "string", "enum": [spec.name]},
             "shape": {**_SHAPE, "minItems": len(spec.shape), "maxItems": len(spec.shape)},

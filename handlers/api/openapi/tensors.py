@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
 from handlers.api.openapi.operations import MOST_EXAMPLE_BYTES, Json, ref
-from handlers.api.tensors import encode_tensor
 from handlers.errors import LambdaserveError
 from handlers.registry.manifest import Datatype, TensorSpec
 from handlers.tasks.arrays import Arrays
@@ -119,7 +118,7 @@ def _written(specs: Sequence[TensorSpec], arrays: Arrays) -> list[Json]:
             "name": spec.name,
             "shape": arrays[spec.name].shape,
             "datatype": spec.datatype,
-            "data": encode_tensor(arrays[spec.name]),
+            "data": arrays[spec.name].reshape(-1).tolist(),
         }
         for spec in specs
     ]

@@ -20,7 +20,6 @@ from tests.handlers.api.watch import EXAMPLES
 
 load_all_checks()
 CHECKS = [
-    not_a_server_error,
     checks.status_code_conformance,
     checks.content_type_conformance,
     checks.response_schema_conformance,
@@ -75,6 +74,10 @@ def conform(gateway: Gateway, operation: Any) -> None:  # noqa: ANN401 - generic
     @CONFORM
     @given(st.one_of(cases), st.sampled_from([1, 2]))
     def ask_and_check(case: "Case[Any]", payload_format: int) -> None:
-        case.validate_response(ask(gateway, case, payload_format), checks=CHECKS)
+        response = ask(gateway, case, payload_format)
+        # what is not done here by design says so with a status that is no fault, and has to be in the document
+        case.validate_response(
+            response, checks=CHECKS if response.status_code == 501 else [*CHECKS, not_a_server_error]
+        )
 
     ask_and_check()

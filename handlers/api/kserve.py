@@ -3,7 +3,6 @@
 Specification: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
 """
 
-from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -11,6 +10,7 @@ from starlette.routing import Route
 from handlers.api.bodies import read_body
 from handlers.api.call import Call
 from handlers.api.instances import media_type, read_instances
+from handlers.api.names import V1_MODEL
 from handlers.api.predict import predict
 from handlers.api.service import service_of
 from handlers.api.statuses import json_response
@@ -34,21 +34,7 @@ async def _ready(request: Request) -> Response:
     return json_response({"name": model.name, "ready": True})
 
 
-class _NameConvertor(Convertor[str]):
-    """What may be the name of a model in a path where a colon ends it."""
-
-    regex = "[^/:]+"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
-
-
-register_url_convertor("name", _NameConvertor())
-
 routes = [
-    Route("/v1/models/{model:name}", _ready),
-    Route("/v1/models/{model:name}:predict", _predict, methods=["POST"]),
+    Route(V1_MODEL, _ready),
+    Route(f"{V1_MODEL}:predict", _predict, methods=["POST"]),
 ]

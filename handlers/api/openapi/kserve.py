@@ -33,7 +33,7 @@ SCHEMAS: Json = {
 
 def paths(_: "Sequence[LoadedModel]") -> Json:
     """Return the paths that are there whatever is served."""
-    ready = answers(json_content(ref("ModelReady")), 404, 503, 507)
+    ready = answers(json_content(ref("ModelReady")), 404, 503, 507, error="ModelsError")
     prediction = answers(json_content(ref("PredictResponse")), *_ERRORS)
     body = {"required": True, "content": json_content(ref("PredictRequest"))}
     return {

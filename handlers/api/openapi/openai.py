@@ -33,6 +33,10 @@ SCHEMAS: Json = {
             "request_id": {"type": "string"},
         },
     },
+    "ModelsError": {
+        "description": "On the path that both protocols have.",
+        "anyOf": [ref("Error"), ref("OpenAIError")],
+    },
     "OpenAIModels": {
         "type": "object",
         "required": ["object", "data"],
@@ -117,7 +121,7 @@ def paths(models: "Sequence[LoadedModel]") -> Json:
         None,
     )
     body = {"required": True, "content": json_content(ref("EmbeddingsRequest"), example)}
-    listed = answers(json_content(ref("OpenAIModels")), 503)
+    listed = answers(json_content(ref("OpenAIModels")), 503, error="OpenAIError")
     embedded = answers(json_content(ref("EmbeddingsResponse")), *_ERRORS, error="OpenAIError")
     return {
         "/v1/models": {"get": operation("v1_models", TAG, "Which models are loaded?", listed)},

@@ -1,5 +1,6 @@
 """Schemas and examples of tensors, as the Open Inference Protocol writes them in JSON."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
@@ -96,14 +97,18 @@ def output_schema(spec: TensorSpec) -> Json:
 def example_tensors(model: "LoadedModel") -> tuple[list[Json], list[Json]] | None:
     """Return inputs and the outputs that the model answers with, None where no inputs were found.
 
-    Zeros and empty texts, of which the shortest are taken that the model can be run on: it is asked.
+    Zeros and empty texts; of integers rather ones, as a mask of zeros makes NaN of a mean. The shortest are taken that
+    the model can be run on: it is asked.
     """
     specs = model.manifest.inputs
-    for length in _AXES:
+    for length, integer in itertools.product(_AXES, (1, 0)):
         shapes = {spec.name: _shape(spec, length) for spec in specs}
         if 2 * sum(math.prod(shape) for shape in shapes.values()) > MOST_EXAMPLE_BYTES:
             return None
         inputs = {spec.name: zeros(spec.datatype, shapes[spec.name]) for spec in specs}
+        for array in inputs.values():
+            if array.dtype.kind in "iu":
+                array.fill(integer)
         try:
             outputs = model.session.run(inputs)
         except LambdaserveError:

@@ -1,7 +1,11 @@
 """Memory does not grow with the number of requests, whether they are answered or refused."""
 
+import logging
+
+import pytest
 from hypothesis import Phase, given, settings
 
+from handlers.telemetry import SERVICE
 from tests.handlers.api.gateway import Gateway
 from tests.handlers.api.test_fuzz import FUZZ, assert_sane, mutated_bytes, mutated_values
 from tests.handlers.api.watch import EXAMPLES, resident_bytes
@@ -12,7 +16,10 @@ CACHED_AFTER = 2  # rounds, whatever is to be cached is
 LEAST_LEAK = 0.1  # of what the bodies hold together
 
 
-def test_the_same_requests_again_and_again_take_no_more_memory(gateway: Gateway) -> None:
+def test_the_same_requests_again_and_again_take_no_more_memory(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger(SERVICE), "propagate", False)  # pytest keeps every line that reaches it
     sent: list[tuple[str, bytes]] = []
 
     @settings(FUZZ, max_examples=EXAMPLES, database=None, phases=[Phase.generate])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from handlers.api.openapi.instances import InstanceForm
-from handlers.api.openapi.operations import MODEL, Json, answers, json_content, operation, ref
+from handlers.api.openapi.operations import BINARY, MODEL, Json, answers, json_content, operation, ref
 
 if TYPE_CHECKING:
     from handlers.registry.loading import LoadedModel
@@ -55,6 +55,14 @@ def model_paths(model: "LoadedModel", form: InstanceForm) -> Json:
         model.name,
         "Predict for instances.",
         answers(json_content(form.answer, form.returned), *_ERRORS),
-        requestBody={"required": True, "content": json_content(form.request, form.given) | form.media},
+        requestBody={"required": True, "content": json_content(form.request, form.given) | form.media | _forms(form)},
     )
     return {f"/v1/models/{model.name}:predict": {"post": described}}
+
+
+def _forms(form: InstanceForm) -> Json:
+    """Return the content of a form with files, which browsers send, where the task takes images."""
+    if not any(media.startswith("image/") for media in form.media):
+        return {}
+    parts = {"file": {"type": "array", "items": BINARY}, "parameters": form.request["properties"]["parameters"]}
+    return {"multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": parts}}}

@@ -3,6 +3,7 @@
 Neither is imported, read or built before somebody asks for it.
 """
 
+import asyncio
 import functools
 import hashlib
 from contextlib import suppress
@@ -50,7 +51,7 @@ async def _openapi(request: Request) -> Response:
         from handlers.api.openapi.document import build_document
 
         routed = {route.path_format for route in request.app.router.routes if isinstance(route, Route)}
-        document = build_document(models, routed, root)
+        document = await asyncio.to_thread(build_document, models, routed, root)  # it runs every model
         request.app.state.openapi = (key, document)
     return Response(document, media_type="application/json", headers={"Cache-Control": "no-cache"})
 

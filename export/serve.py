@@ -20,6 +20,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     models = Models(settings, telemetry)
     models.start()
     payloads = Payloads(settings.payloads_url, settings.max_payload_bytes, telemetry)
-    app = create_app(Service(models, telemetry, settings.max_body_bytes, managed=True, payloads=payloads))
+    service = Service(models, telemetry, settings.max_body_bytes, managed=True, payloads=payloads)
+    app = create_app(service, cors_origins=settings.cors_origins, base_path=settings.base_path)
     # no access log: nothing of a request is logged
     uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", lifespan="off")

@@ -1,6 +1,7 @@
 """Settings of the serving side. The only module that looks at the environment's variables."""
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ _MB_PER_VCPU = 1769  # Lambda: one full vCPU for each 1,769 MB (developer guide,
 _LAMBDA_BODY_BYTES = 6 * 1024 * 1024  # Lambda: synchronous payload, request and response each
 _PAYLOAD_BYTES = 256 * 1024 * 1024
 _LARGEST_UPLOAD_BYTES = 5 * 1024**3  # S3: in one PUT
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]{1,5})?")
+_BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class Settings:
         log_level: LAMBDASERVE_LOG_LEVEL.
         init_wait_s: LAMBDASERVE_INIT_WAIT_S, how long the init phase lasts at most; what is not loaded by then goes on
             in the first invocation. Lambda grants 10 s, of which starting the interpreter takes its part.
+        cors_origins: LAMBDASERVE_CORS_ORIGINS, comma-separated origins whose pages may call the service, or `*`; empty:
+            none.
+        base_path: LAMBDASERVE_BASE_PATH, what a custom domain or a proxy puts before the paths.
         problems: What the environment held that makes no sense, a sentence each.
     """
 
@@ -52,6 +58,8 @@ class Settings:
     init_wait_s: float = 7.0
     payloads_url: str = ""
     max_payload_bytes: int = _PAYLOAD_BYTES
+    cors_origins: tuple[str, ...] = ()
+    base_path: str = ""
     problems: tuple[str, ...] = ()
 
     @classmethod
@@ -85,6 +93,8 @@ class Settings:
             max_payload_bytes=min(
                 read("LAMBDASERVE_MAX_PAYLOAD_BYTES", _positive, _PAYLOAD_BYTES), largest_payload_bytes(environ)
             ),
+            cors_origins=read("LAMBDASERVE_CORS_ORIGINS", _origins, ()),
+            base_path=read("LAMBDASERVE_BASE_PATH", _base_path, ""),
             problems=tuple(problems),
         )
 
@@ -131,6 +141,23 @@ def _store_url(text: str) -> str:
 
 def _model_names(text: str) -> tuple[str, ...]:
     return tuple(check_model_name(name.strip()) for name in text.split(",") if name.strip())
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip().lower() for origin in text.split(",") if origin.strip())
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            msg = f"{origin!r}, expected origins like https://example.com, separated by commas, or *"
+            raise ValueError(msg)
+    return origins
+
+
+def _base_path(text: str) -> str:
+    path = "/" + text.strip("/")
+    if not _BASE_PATH.fullmatch(path):
+        msg = f"{text!r}, expected a path like /ml"
+        raise ValueError(msg)
+    return path
 
 
 def _positive(text: str) -> int:

@@ -69,6 +69,7 @@ from handlers.api.oip.inference import infer
 [model] = inference.models.loaded
 answer = inference.app.state.service.call(model, lambda call: infer(call, sys.argv[2].encode()))
 assert b'"data":[1.0,3.0,5.0]' in answer.body, answer
+assert not [name for name in sys.modules if name.startswith("handlers.api.openapi")]
 """
 
     found = imported_by(code, url, json.dumps(INFER))

@@ -15,7 +15,24 @@ from tests.interpreters import ROOT
 Json = dict[str, Any]
 
 EVENTS = sorted(path.name for path in (ROOT / "events").glob("*.json") if path.name != "expected.json")
-OPEN_METHODS = {("/v2/health/live", "get"), ("/v2/health/ready", "get")}
+HTTP_EVENTS = [name for name in EVENTS if name.startswith("infer-http-api")]
+REST_EVENTS = [name for name in EVENTS if name not in HTTP_EVENTS]
+METHODS = {
+    "/v2/health/live": ["get", "head", "options"],
+    "/v2/health/ready": ["get", "head", "options"],
+    "/v2": ["get", "head", "options"],
+    "/v2/{proxy+}": ["get", "head", "options", "post"],
+    "/docs": ["get", "head", "options"],
+    "/docs/{file}": ["get", "head", "options"],
+    "/{proxy+}": ["get", "head", "options", "post"],
+}
+OPEN_PATHS = ("/v2/health/live", "/v2/health/ready", "/docs", "/docs/{file}")
+OPEN_METHODS = {
+    (path, method)
+    for path, methods in METHODS.items()
+    for method in methods
+    if path in OPEN_PATHS or method == "options"
+}
 
 # Run by the SAM CLI's own interpreter: the translator lives in its environment.
 TRANSFORM = """
@@ -95,7 +112,7 @@ def test_nothing_is_deployed_that_nobody_asked_for(resources: Json) -> None:
     ]
 
 
-def test_every_method_but_health_needs_a_key(resources: Json, paths: Json) -> None:
+def test_every_method_needs_a_key_but_health_the_page_and_options(resources: Json, paths: Json) -> None:
     body = properties(resources, "InferenceApi")["Body"]
     scheme = {"type": "apiKey", "name": "x-api-key", "in": "header"}
     assert body["components"]["securitySchemes"] == {"api_key": scheme}
@@ -111,13 +128,7 @@ def test_every_method_but_health_needs_a_key(resources: Json, paths: Json) -> No
 
 def test_only_named_methods_reach_the_function(paths: Json) -> None:
     methods = {path: sorted(operations) for path, operations in paths.items()}
-    assert methods == {
-        "/v2/health/live": ["get"],
-        "/v2/health/ready": ["get"],
-        "/v2": ["get"],
-        "/v2/{proxy+}": ["get", "post"],
-        "/{proxy+}": ["get", "post"],
-    }
+    assert methods == METHODS
     for operations in paths.values():
         for operation in operations.values():
             integration = operation["x-amazon-apigateway-integration"]
@@ -133,6 +144,8 @@ def test_all_bodies_are_binary_and_refusals_speak_the_protocol(resources: Json) 
     for answer in api["Body"]["x-amazon-apigateway-gateway-responses"].values():
         text = answer["responseTemplates"]["application/json"].replace("$context.error.messageString", '"reason"')
         assert list(json.loads(text)) == ["error"]
+        anybody = {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}
+        assert answer["responseParameters"] == {"Fn::If": ["HasCors", anybody, {"Ref": "AWS::NoValue"}]}
 
 
 def test_the_usage_plan_holds_the_key_and_the_stage(resources: Json) -> None:
@@ -296,6 +309,7 @@ def test_the_function_gets_its_settings(resources: Json) -> None:
         "LAMBDASERVE_PAYLOADS": {"Fn::Sub": "s3://${PayloadBucket}/payloads"},
         "LAMBDASERVE_MAX_PAYLOAD_BYTES": {"Ref": "MaxPayloadBytes"},
         "LAMBDASERVE_LOG_LEVEL": {"Ref": "LogLevel"},
+        "LAMBDASERVE_CORS_ORIGINS": {"Ref": "CorsOrigins"},
         "AWS_ENDPOINT_URL_S3": "",
     }
     assert function["Handler"] == "handlers.inference.handler"
@@ -310,7 +324,7 @@ def test_the_function_never_outlives_the_api(stack: Json) -> None:
 
 
 def test_every_parameter_is_explained_bounded_and_used(stack: Json) -> None:
-    rest = json.dumps([stack["Resources"], stack["Outputs"]])
+    rest = json.dumps([stack["Conditions"], stack["Resources"], stack["Outputs"]])
     for name, parameter in stack["Parameters"].items():
         assert parameter["Description"], name
         assert "Default" in parameter, name
@@ -341,8 +355,8 @@ def test_there_is_an_event_for_each_way_in() -> None:
     assert set(EVENTS) == set(described)
 
 
-@pytest.mark.parametrize("name", EVENTS)
-def test_an_event_is_what_api_gateway_sends(name: str, paths: Json) -> None:
+@pytest.mark.parametrize("name", REST_EVENTS)
+def test_an_event_is_what_a_rest_api_sends(name: str, paths: Json) -> None:
     event = read_event(name)
     assert set(event) == {
         *("resource", "path", "httpMethod", "requestContext", "body", "isBase64Encoded", "stageVariables"),
@@ -365,7 +379,24 @@ def test_an_event_is_what_api_gateway_sends(name: str, paths: Json) -> None:
     assert event["isBase64Encoded"] == (event["body"] is not None) == (event["httpMethod"] == "POST")
     if event["isBase64Encoded"]:
         assert event["headers"]["Content-Type"] == "application/json"
-        assert "inputs" in read_body(event)
+        assert {"inputs", "instances"} & set(read_body(event))
+
+
+@pytest.mark.parametrize("name", HTTP_EVENTS)
+def test_an_event_is_what_an_http_api_sends(name: str) -> None:
+    event = read_event(name)
+    assert set(event) == {
+        *("version", "routeKey", "rawPath", "rawQueryString", "headers", "requestContext", "body", "isBase64Encoded")
+    }
+    assert event["version"] == "2.0"
+    assert not event["isBase64Encoded"]  # JSON is text
+    assert [header for header in event["headers"] if header != header.lower()] == []
+    assert event["headers"]["content-length"] == str(len(event["body"].encode()))
+    context = event["requestContext"]
+    assert context["http"]["path"] == event["rawPath"]
+    prefix = "" if context["stage"] == "$default" else f"/{context['stage']}"
+    assert event["rawPath"] == f"{prefix}/v2/models/mnist-cnn/infer"
+    assert json.loads(event["body"]) == read_body(read_event("infer.json"))
 
 
 def test_the_inference_event_carries_one_digit() -> None:

@@ -54,6 +54,17 @@ def test_an_empty_setting_is_none() -> None:
     assert settings.alias == "live"
 
 
+def test_origins_and_base_path_are_put_into_one_form() -> None:
+    environ = {"LAMBDASERVE_STORE": "file:///models", "LAMBDASERVE_BASE_PATH": "ml/prod/"}
+    environ["LAMBDASERVE_CORS_ORIGINS"] = "https://Page.example, http://localhost:3000,"
+
+    settings = Settings.from_environ(environ)
+
+    settings.check()
+    assert settings.base_path == "/ml/prod"
+    assert settings.cors_origins == ("https://page.example", "http://localhost:3000")
+
+
 def test_a_store_is_required() -> None:
     with pytest.raises(InvalidSetting, match=r"^LAMBDASERVE_STORE: nothing, expected file:///folder or s3://"):
         Settings.from_environ({}).check()
@@ -92,6 +103,12 @@ def test_all_problems_are_reported_at_once_and_defaults_taken(tmp_path: Path) ->
         ("LAMBDASERVE_INIT_WAIT_S", "-1"),
         ("LAMBDASERVE_INIT_WAIT_S", "nan"),
         ("LAMBDASERVE_INIT_WAIT_S", "inf"),
+        ("LAMBDASERVE_CORS_ORIGINS", "page.example"),
+        ("LAMBDASERVE_CORS_ORIGINS", "https://page.example/"),
+        ("LAMBDASERVE_CORS_ORIGINS", "https://page.example, nowhere"),
+        ("LAMBDASERVE_BASE_PATH", "/"),
+        ("LAMBDASERVE_BASE_PATH", "/a b"),
+        ("LAMBDASERVE_BASE_PATH", "https://api.example.com/ml"),
     ],
 )
 def test_a_value_out_of_range_is_a_problem(name: str, value: str) -> None:

@@ -1,6 +1,5 @@
 """What an inference request asks for, whether its tensors are in JSON, binary, or some of each."""
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ import msgspec
 from msgspec import Meta, Raw
 
 from handlers.api.oip.binary import decode_binary, element_bytes
-from handlers.api.oip.tensors import decode_tensor, nested_type, nesting_of, to_tensor
+from handlers.api.oip.document import InputTensor, Parameters, RequestedOutput, read_document
+from handlers.api.oip.tensors import decode_tensor, to_tensor
 from handlers.errors import InvalidInput, NotSupported
-from handlers.registry.manifest import Datatype, Manifest, TensorSpec
+from handlers.registry.manifest import Manifest, TensorSpec
 from handlers.tasks.arrays import Arrays
 from handlers.tasks.tensor import check_names, check_tensor, show_names
 
@@ -20,8 +20,11 @@ __all__ = ["InferRequest", "WantedOutput", "read_request"]
 
 T = TypeVar("T")
 
-_LONGEST_AXIS = 2**63 - 1  # as in ONNX and numpy; integers of thousands of digits can be multiplied, but not printed
 _MICROSECONDS = 1_000_000
+_LARGEST = 2**63 - 1  # JSON may hold integers of thousands of digits, which can neither be printed nor divided
+
+Positive = Annotated[int, Meta(ge=1, le=_LARGEST)]
+NotNegative = Annotated[int, Meta(ge=0, le=_LARGEST)]
 
 
 @dataclass(frozen=True)
@@ -46,65 +49,22 @@ class InferRequest:
     timeout_s: float | None = None
 
 
-Parameters = dict[str, bool | int | float | str]
-
-
-class _Tensor(msgspec.Struct, kw_only=True):
-    name: str
-    shape: list[Annotated[int, Meta(ge=0, le=_LONGEST_AXIS)]]
-    datatype: str
-    parameters: Parameters | None = None
-
-
-class _InputTensor(_Tensor):
-    data: Raw = Raw(b"")  # empty where there is none: in a union with None, msgspec would take nothing else
-
-
-class _RequestedOutput(msgspec.Struct):
-    name: str
-    parameters: Parameters | None = None
-
-
-class _Envelope(msgspec.Struct, kw_only=True):
-    id: str | None = None
-    parameters: Parameters | None = None
-    outputs: list[_RequestedOutput] | None = None
-
-
-class _Request(_Envelope):
-    inputs: list[_InputTensor]
-
-
 class _RequestParameters(msgspec.Struct):
     """Those of a request that mean something here; `timeout` in microseconds, 0: none."""
 
     binary_data_output: bool = False
-    timeout: Annotated[int, Meta(ge=0)] = 0
+    timeout: NotNegative = 0
 
 
 class _InputParameters(msgspec.Struct):
-    binary_data_size: Annotated[int, Meta(ge=0)] | None = None
+    binary_data_size: NotNegative | None = None
     shared_memory_region: str | None = None
 
 
 class _OutputParameters(msgspec.Struct):
     binary_data: bool | None = None
-    classification: Annotated[int, Meta(ge=1)] | None = None
+    classification: Positive | None = None
     shared_memory_region: str | None = None
-
-
-_decoder = msgspec.json.Decoder(_Request)
-
-
-@functools.lru_cache(maxsize=256)
-def _decoder_of(datatype: Datatype, nesting: int) -> msgspec.json.Decoder[Any]:
-    """Return a decoder of requests whose inputs all are of that datatype, with that nesting if in JSON."""
-    data = (nested_type(datatype, nesting) | msgspec.UnsetType, msgspec.UNSET)
-    tensor = msgspec.defstruct("_ElementsTensor", [("data", *data)], bases=(_Tensor,), kw_only=True)
-    request = msgspec.defstruct(
-        "_ElementsRequest", [("inputs", list.__class_getitem__(tensor))], bases=(_Envelope,), kw_only=True
-    )
-    return msgspec.json.Decoder(request)
 
 
 def read_request(manifest: Manifest, body: bytes, json_bytes: int | None) -> InferRequest:
@@ -127,47 +87,16 @@ def read_request(manifest: Manifest, body: bytes, json_bytes: int | None) -> Inf
         msg = f"Inference-Header-Content-Length: {json_bytes}, expected at most the body's {len(body)} bytes"
         raise InvalidInput(msg)
     whole = memoryview(body)
-    text, binary = (whole, whole[len(body) :]) if json_bytes is None else (whole[:json_bytes], whole[json_bytes:])
-    # JSON before binary tensors is short, and looked at twice without a copy
-    request, nesting = (_decode_elements(body, manifest.inputs) if json_bytes is None else None) or (_decode(text), 0)
+    text, binary = (body, whole[len(body) :]) if json_bytes is None else (whole[:json_bytes], whole[json_bytes:])
+    request, nesting = read_document(text, manifest.inputs)
     parameters = _read_parameters("request", request.parameters, _RequestParameters)
     inputs = _read_inputs(manifest.inputs, request.inputs, nesting, binary, framed=json_bytes is not None)
     outputs = _read_outputs(manifest.outputs, request.outputs or [], binary=parameters.binary_data_output)
     return InferRequest(inputs, outputs, request.id, parameters.timeout / _MICROSECONDS or None)
 
 
-def _decode_elements(text: bytes, inputs: Sequence[TensorSpec]) -> tuple[Any, int] | None:
-    """Return a request with the elements of its tensors, and their nesting, where one look at the JSON tells it all.
-
-    Else None: inputs have several datatypes, or something is wrong, which `_decode` puts a name to. To read large
-    tensors once, not once to see how long they are and again for their elements, takes a quarter off.
-    """
-    start = text.find(b'"data"')
-    datatypes = {spec.datatype for spec in inputs}
-    if start < 0 or len(datatypes) != 1:
-        return None
-    nesting = nesting_of(memoryview(text)[text.find(b":", start) + 1 :])
-    if nesting not in {1, *(len(spec.shape) for spec in inputs)} - {0}:
-        return None
-    try:
-        return _decoder_of(*datatypes, nesting).decode(text), nesting
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _decode(text: memoryview) -> _Request:
-    try:
-        return _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        msg = f"body: {error}, expected an inference request in JSON"
-        raise InvalidInput(msg) from error
-    except RecursionError as error:
-        msg = "body: nested too deep, expected an inference request in JSON"
-        raise InvalidInput(msg) from error
-
-
 def _read_inputs(
-    known: Sequence[TensorSpec], tensors: Sequence[Any], nesting: int, binary: memoryview, *, framed: bool
+    known: Sequence[TensorSpec], tensors: Sequence[InputTensor], nesting: int, binary: memoryview, *, framed: bool
 ) -> Arrays:
     specs = {spec.name: spec for spec in known}
     check_names([tensor.name for tensor in tensors], specs)
@@ -177,7 +106,7 @@ def _read_inputs(
         name, shape, data = tensor.name, tensor.shape, tensor.data
         datatype = specs[name].datatype
         check_tensor(specs[name], tensor.datatype, shape)
-        size = _binary_size(tensor, data, len(binary) - used, framed=framed)
+        size = _binary_size(tensor, len(binary) - used, framed=framed)
         if size is not None:
             arrays[name] = decode_binary(name, datatype, shape, binary[used : used + size])
             used += size
@@ -191,14 +120,13 @@ def _read_inputs(
     return arrays
 
 
-def _binary_size(tensor: _Tensor, data: object, left: int, *, framed: bool) -> int | None:
+def _binary_size(tensor: InputTensor, left: int, *, framed: bool) -> int | None:
     """Return how many bytes of binary data are the tensor's, None where its data is in the JSON."""
     subject = f"input {tensor.name!r}"
     parameters = _read_parameters(subject, tensor.parameters, _InputParameters)
     _refuse_shared_memory(subject, parameters.shared_memory_region)
     size = parameters.binary_data_size
-    absent = not memoryview(data) if isinstance(data, Raw) else data is msgspec.UNSET
-    if (size is None) == absent:
+    if (size is not None) == tensor.has_data:
         found = "neither" if size is None else "both"
         msg = f"{subject}: {found}, expected either `data` or the parameter binary_data_size"
         raise InvalidInput(msg)
@@ -212,7 +140,7 @@ def _binary_size(tensor: _Tensor, data: object, left: int, *, framed: bool) -> i
 
 
 def _read_outputs(
-    known: Sequence[TensorSpec], requested: Sequence[_RequestedOutput], *, binary: bool
+    known: Sequence[TensorSpec], requested: Sequence[RequestedOutput], *, binary: bool
 ) -> list[WantedOutput]:
     names = [spec.name for spec in known]
     if not requested:

@@ -61,7 +61,7 @@ def parse_inputs(words: Sequence[str]) -> ExampleInputs:
 
 
 def _tensor(datatype: str, shape: list[int], random: torch.Generator, word: str) -> torch.Tensor:
-    known = {name: str(dtype) for name, dtype in NUMPY_TYPES.items() if name != "BYTES"}
+    known = {name: str(dtype) for name, dtype in NUMPY_TYPES.items() if name not in {"BYTES", "BF16"}}
     if datatype not in known:
         msg = f"--input {word!r}: datatype {datatype}, expected one of {', '.join(known)}"
         raise SourceError(msg)

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta, Raw
 
 from handlers.api.oip.binary import decode_binary, element_bytes
-from handlers.api.oip.tensors import decode_tensor
+from handlers.api.oip.document import InputTensor, Parameters, RequestedOutput, read_document
+from handlers.api.oip.tensors import decode_tensor, to_tensor
 from handlers.api.payload_tensors import check_payload_size, fetch_inputs
 from handlers.errors import InvalidInput, NotSupported
 from handlers.payloads.transfer import Transfer
@@ -21,8 +22,11 @@ __all__ = ["InferRequest", "WantedOutput", "read_request"]
 
 T = TypeVar("T")
 
-_LONGEST_AXIS = 2**63 - 1  # as in ONNX and numpy; integers of thousands of digits can be multiplied, but not printed
 _MICROSECONDS = 1_000_000
+_LARGEST = 2**63 - 1  # JSON may hold integers of thousands of digits, which can neither be printed nor divided
+
+Positive = Annotated[int, Meta(ge=1, le=_LARGEST)]
+NotNegative = Annotated[int, Meta(ge=0, le=_LARGEST)]
 
 
 @dataclass(frozen=True)
@@ -51,51 +55,25 @@ class InferRequest:
     timeout_s: float | None = None
 
 
-Parameters = dict[str, bool | int | float | str]
-
-
-class _InputTensor(msgspec.Struct):
-    name: str
-    shape: list[Annotated[int, Meta(ge=0, le=_LONGEST_AXIS)]]
-    datatype: str
-    data: Raw = Raw(b"")  # empty where there is none: in a union with None, msgspec would take nothing else
-    parameters: Parameters | None = None
-
-
-class _RequestedOutput(msgspec.Struct):
-    name: str
-    parameters: Parameters | None = None
-
-
-class _Request(msgspec.Struct):
-    inputs: list[_InputTensor]
-    id: str | None = None
-    parameters: Parameters | None = None
-    outputs: list[_RequestedOutput] | None = None
-
-
 class _RequestParameters(msgspec.Struct):
     """Those of a request that mean something here; `timeout` in microseconds, 0: none."""
 
     binary_data_output: bool = False
     payload_output: bool = False
-    timeout: Annotated[int, Meta(ge=0)] = 0
+    timeout: NotNegative = 0
 
 
 class _InputParameters(msgspec.Struct):
-    binary_data_size: Annotated[int, Meta(ge=0)] | None = None
+    binary_data_size: NotNegative | None = None
     payload: str | None = None
     shared_memory_region: str | None = None
 
 
 class _OutputParameters(msgspec.Struct):
     binary_data: bool | None = None
-    classification: Annotated[int, Meta(ge=1)] | None = None
+    classification: Positive | None = None
     payload_output: bool | None = None
     shared_memory_region: str | None = None
-
-
-_decoder = msgspec.json.Decoder(_Request)
 
 
 def read_request(manifest: Manifest, body: bytes, json_bytes: int | None, transfer: Transfer) -> InferRequest:
@@ -115,42 +93,28 @@ def read_request(manifest: Manifest, body: bytes, json_bytes: int | None, transf
     if json_bytes == 0:
         outputs = [WantedOutput(spec.name, binary=True) for spec in manifest.outputs]
         return InferRequest(_read_raw(manifest.inputs, body), outputs)
-    whole = memoryview(body)
     if json_bytes is not None and json_bytes > len(body):
         msg = f"Inference-Header-Content-Length: {json_bytes}, expected at most the body's {len(body)} bytes"
         raise InvalidInput(msg)
-    request = _decode(whole[:json_bytes])
+    whole = memoryview(body)
+    text, binary = (body, whole[len(body) :]) if json_bytes is None else (whole[:json_bytes], whole[json_bytes:])
+    request, nesting = read_document(text, manifest.inputs)
     parameters = _read_parameters("request", request.parameters, _RequestParameters)
-    binary = whole[len(body) if json_bytes is None else json_bytes :]
     outputs = _read_outputs(manifest.outputs, request.outputs or [], parameters)
     if any(output.payload for output in outputs):
         transfer.check()
-    inputs = _read_inputs(manifest.inputs, request.inputs, binary, transfer, framed=json_bytes is not None)
+    data = _find_data(manifest.inputs, request.inputs, binary, transfer, framed=json_bytes is not None)
+    inputs = _read_inputs(manifest.inputs, request.inputs, data, nesting)
     return InferRequest(inputs, outputs, request.id, parameters.timeout / _MICROSECONDS or None)
 
 
-def _decode(text: memoryview) -> _Request:
-    try:
-        return _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        msg = f"body: {error}, expected an inference request in JSON"
-        raise InvalidInput(msg) from error
-    except RecursionError as error:
-        msg = "body: nested too deep, expected an inference request in JSON"
-        raise InvalidInput(msg) from error
-
-
-def _read_inputs(
-    known: Sequence[TensorSpec],
-    tensors: Sequence[_InputTensor],
-    binary: memoryview,
-    transfer: Transfer,
-    *,
-    framed: bool,
-) -> Arrays:
+def _find_data(
+    known: Sequence[TensorSpec], tensors: Sequence[InputTensor], binary: memoryview, transfer: Transfer, *, framed: bool
+) -> dict[str, memoryview]:
+    """Return the bytes of those inputs that are not in the JSON: from behind it, and from the payload bucket."""
     specs = {spec.name: spec for spec in known}
     check_names([tensor.name for tensor in tensors], specs)
-    buffers: dict[str, memoryview] = {}
+    found: dict[str, memoryview] = {}
     payloads: dict[str, str] = {}
     used = 0
     for tensor in tensors:
@@ -160,21 +124,31 @@ def _read_inputs(
             check_payload_size(specs[tensor.name], tensor.shape, parameters.payload)
             payloads[tensor.name] = parameters.payload
         elif parameters.binary_data_size is not None:
-            buffers[tensor.name] = binary[used : used + parameters.binary_data_size]
+            found[tensor.name] = binary[used : used + parameters.binary_data_size]
             used += parameters.binary_data_size
     if used != len(binary):
         msg = f"body: {len(binary) - used} bytes after the last binary tensor, expected none"
         raise InvalidInput(msg)
-    buffers |= fetch_inputs(transfer, payloads)
-    return {
-        tensor.name: decode_binary(tensor.name, specs[tensor.name].datatype, tensor.shape, buffers[tensor.name])
-        if tensor.name in buffers
-        else decode_tensor(tensor.name, specs[tensor.name].datatype, tensor.shape, memoryview(tensor.data))
-        for tensor in tensors
-    }
+    return found | fetch_inputs(transfer, payloads)
 
 
-def _read_input_parameters(tensor: _InputTensor, left: int, *, framed: bool) -> _InputParameters:
+def _read_inputs(
+    known: Sequence[TensorSpec], tensors: Sequence[InputTensor], found: dict[str, memoryview], nesting: int
+) -> Arrays:
+    datatypes = {spec.name: spec.datatype for spec in known}
+    arrays: Arrays = {}
+    for tensor in tensors:
+        name, shape, data = tensor.name, tensor.shape, tensor.data
+        if name in found:
+            arrays[name] = decode_binary(name, datatypes[name], shape, found[name])
+        elif isinstance(data, Raw):
+            arrays[name] = decode_tensor(name, datatypes[name], shape, memoryview(data))
+        else:
+            arrays[name] = to_tensor(name, datatypes[name], shape, data, nesting)
+    return arrays
+
+
+def _read_input_parameters(tensor: InputTensor, left: int, *, framed: bool) -> _InputParameters:
     """Return where the tensor's data is: in the JSON, or `binary_data_size` bytes behind it, or in a payload."""
     subject = f"input {tensor.name!r}"
     parameters = _read_parameters(subject, tensor.parameters, _InputParameters)
@@ -183,7 +157,7 @@ def _read_input_parameters(tensor: _InputTensor, left: int, *, framed: bool) -> 
     places = [
         place
         for place, there in {
-            "`data`": len(memoryview(tensor.data)) > 0,
+            "`data`": tensor.has_data,
             "binary_data_size": size is not None,
             "payload": parameters.payload is not None,
         }.items()
@@ -203,7 +177,7 @@ def _read_input_parameters(tensor: _InputTensor, left: int, *, framed: bool) -> 
 
 
 def _read_outputs(
-    known: Sequence[TensorSpec], requested: Sequence[_RequestedOutput], request: _RequestParameters
+    known: Sequence[TensorSpec], requested: Sequence[RequestedOutput], request: _RequestParameters
 ) -> list[WantedOutput]:
     names = [spec.name for spec in known]
     if not requested:

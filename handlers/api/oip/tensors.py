@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     from handlers.registry.manifest import Datatype
 
-__all__ = ["decode_tensor", "encode_tensor", "shaped"]
+__all__ = ["decode_tensor", "encode_tensor", "nested_type", "nesting_of", "shaped", "to_tensor"]
 
 _MAX_NESTING = 32  # numpy's arrays have at most 64 axes, OIP's rarely more than 5
 _SPACES = b" \t\r\n"
+_SHORT_ROW = 32  # of elements: rows shorter than that are packed together, longer ones each by itself
 
 
 def decode_tensor(name: str, datatype: "Datatype", shape: "Sequence[int]", data: memoryview) -> np.ndarray:
@@ -40,17 +41,19 @@ def decode_tensor(name: str, datatype: "Datatype", shape: "Sequence[int]", data:
     Raises:
         InvalidInput: The data is no JSON array of such elements, or their number or nesting is not the shape's.
     """
-    nesting = _nesting(data)
-    axes = shape.index(0) + 1 if 0 in shape else len(shape)  # below an axis of length 0 there is nothing to nest
-    if nesting not in (1, axes):
-        levels = f"{nesting}" if nesting <= _MAX_NESTING else f"more than {_MAX_NESTING}"
-        msg = f"input {name!r}: data nested {levels} deep, expected 1 (flat) or {axes} (as its shape)"
-        raise InvalidInput(msg)
+    nesting = nesting_of(data)
+    _check_nesting(name, shape, nesting)
     try:
         values = _decoder(datatype, nesting).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         msg = f"input {name!r}: data: {error}, expected {datatype} elements"
         raise InvalidInput(msg) from error
+    return to_tensor(name, datatype, shape, values, nesting)
+
+
+def to_tensor(name: str, datatype: "Datatype", shape: "Sequence[int]", values: list[Any], nesting: int) -> np.ndarray:
+    """Return the array of elements that were decoded as `nested_type` of that nesting. Raises as `decode_tensor`."""
+    _check_nesting(name, shape, nesting)
     count = math.prod(shape)
     if nesting == 1 and len(values) != count:
         msg = f"input {name!r}: {len(values)} elements in data, expected {count} for shape {list(shape)}"
@@ -58,6 +61,14 @@ def decode_tensor(name: str, datatype: "Datatype", shape: "Sequence[int]", data:
     packed = _pack(datatype, shape, values, nesting)
     array = _to_array(name, datatype, shape, values, nesting) if packed is None else packed
     return shaped(name, array, shape)
+
+
+def _check_nesting(name: str, shape: "Sequence[int]", nesting: int) -> None:
+    axes = shape.index(0) + 1 if 0 in shape else len(shape)  # below an axis of length 0 there is nothing to nest
+    if nesting not in (1, axes):
+        levels = f"{nesting}" if nesting <= _MAX_NESTING else f"more than {_MAX_NESTING}"
+        msg = f"input {name!r}: data nested {levels} deep, expected 1 (flat) or {axes} (as its shape)"
+        raise InvalidInput(msg)
 
 
 def shaped(name: str, array: np.ndarray, shape: "Sequence[int]") -> np.ndarray:
@@ -82,12 +93,16 @@ def _pack(datatype: "Datatype", shape: "Sequence[int]", values: list[Any], nesti
     code = _CODES.get(datatype)
     if code is None or nesting == 0 or (nesting > 1 and len(values) != shape[0]):
         return None
+    rows = [values]
     for length in shape[1:nesting]:
-        if any(len(inner) != length for inner in values):
+        rows = list(itertools.chain.from_iterable(rows))
+        if any(len(row) != length for row in rows):
             return None
-        values = list(itertools.chain.from_iterable(values))
+    if rows and len(rows[0]) < _SHORT_ROW:
+        rows = [list(itertools.chain.from_iterable(rows))]
     try:
-        packed = struct.pack(f"={len(values)}{code}", *values)
+        packer = struct.Struct(f"={len(rows[0]) if rows else 0}{code}")
+        packed = b"".join([packer.pack(*row) for row in rows])
     except (struct.error, OverflowError):  # null among them, or a number beyond the datatype
         return None
     return np.frombuffer(packed, NUMPY_TYPES[datatype])
@@ -122,8 +137,8 @@ def encode_tensor(array: np.ndarray) -> list[Any]:
     return values
 
 
-def _nesting(data: memoryview) -> int:
-    """Count how many arrays open before the first element."""
+def nesting_of(data: memoryview) -> int:
+    """Return how many arrays open in JSON text before the first element."""
     depth = 0
     for byte in data:
         if byte == ord("["):
@@ -156,9 +171,14 @@ _CODES: dict["Datatype", str] = {
 """How `struct` writes an element. BF16, which it lacks, is rounded by `handlers.tasks.bfloat16`."""
 
 
-@functools.lru_cache(maxsize=256)
-def _decoder(datatype: "Datatype", nesting: int) -> msgspec.json.Decoder[Any]:
+def nested_type(datatype: "Datatype", nesting: int) -> Any:  # noqa: ANN401 - a type that is made here
+    """Return the type, for msgspec, of elements in `nesting` lists."""
     kind = _ELEMENTS[datatype]
     for _ in range(nesting):
         kind = list.__class_getitem__(kind)  # list[kind], spelled so that type checkers do not read it as a type
-    return msgspec.json.Decoder(kind)
+    return kind
+
+
+@functools.lru_cache(maxsize=256)
+def _decoder(datatype: "Datatype", nesting: int) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(nested_type(datatype, nesting))

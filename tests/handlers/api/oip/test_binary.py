@@ -96,6 +96,12 @@ def test_every_bf16_is_a_float32_and_comes_back() -> None:
     assert np.isnan(bfloat16.widen(bfloat16.narrow(wide)))[nan].all()
 
 
+def test_nan_whose_upper_half_says_nothing_of_it_stays_nan() -> None:
+    nan = np.array([0x7F800001, 0xFF800001, 0x7FFFFFFF, 0xFFFFFFFF], np.uint32).view(np.float32)
+
+    assert np.isnan(bfloat16.widen(bfloat16.narrow(nan))).all()
+
+
 def test_float32_is_rounded_to_bf16_as_ml_dtypes_rounds() -> None:
     ml_dtypes = pytest.importorskip("ml_dtypes")
     bits = np.random.default_rng(0).integers(0, 2**32, 100_000, dtype=np.uint32)

@@ -157,7 +157,13 @@ def test_a_raw_request_that_is_not_the_input_is_refused(gateway: Gateway, model:
         (infer_body(binary_tensor("x", "FP32", [1, 3], 12.5)), ROW, SIZE + "Expected `int | null`, got `float`"),
         (infer_body(binary_tensor("x", "FP32", [1, 3], "12")), ROW, SIZE + "Expected `int | null`, got `str`"),
         (infer_body(binary_tensor("x", "FP32", [1, 3], size=True)), ROW, SIZE + "Expected `int | null`, got `bool`"),
-        (infer_body(binary_tensor("x", "FP32", [1, 3], 2**63)), ROW, "input 'x': binary_data_size 9223372036854775808"),
+        (infer_body(binary_tensor("x", "FP32", [1, 3], 2**62)), ROW, "input 'x': binary_data_size 4611686018427387904"),
+        (infer_body(binary_tensor("x", "FP32", [1, 3], 10**400)), ROW, SIZE + "Expected `int` <= 9223372036854775807"),
+        (
+            infer_body(AFFINE, parameters={"timeout": 10**400}),
+            ROW,
+            "request: parameters: Expected `int` <= 92233720368",
+        ),
         (infer_body(binary_tensor("x", "FP32", [1, 3], 8)), ROW[:8], "input 'x': 8 bytes of data, expected 12 for"),
         (infer_body(binary_tensor("x", "FP64", [1, 3], 24)), ROW * 2, "input 'x': datatype 'FP64', expected 'FP32'"),
         (

@@ -72,6 +72,31 @@ def test_data_is_row_major_flat_or_nested(gateway: Gateway) -> None:
     assert answers[1].body == answers[0].body
 
 
+@pytest.mark.parametrize("of_a", [[3, 4], [[3, 4]]])
+@pytest.mark.parametrize("of_b", [[1, 1], [[1, 1]]])
+def test_each_input_may_have_a_layout_of_its_own(gateway: Gateway, of_a: object, of_b: object) -> None:
+    answer = gateway.infer("pair", infer_body({**A, "data": of_a}, {**B, "data": of_b}))
+
+    assert answer.body["outputs"] == [SUM, DIFFERENCE]
+
+
+@pytest.mark.parametrize("identifier", ['"data":[[[', '"data"', '"data":5', '"data":[['])
+@pytest.mark.parametrize("data", [[3, 4], [[3, 4]]])
+def test_what_looks_like_data_elsewhere_does_not_matter(gateway: Gateway, identifier: str, data: object) -> None:
+    body = {"id": identifier, '"data"': [[1]], "data": [["x"]], **infer_body({**A, "data": data}, B)}
+
+    answer = gateway.infer("pair", body)
+
+    assert (answer.body["id"], answer.body["outputs"]) == (identifier, [SUM, DIFFERENCE])
+
+
+def test_of_members_that_come_twice_the_last_counts(gateway: Gateway) -> None:
+    for first in (b"[9,9,9]", b"[[9,9,9]]", b'["x"]', b"null"):
+        body = b'{"inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","data":%s,"data":[0,1,2]}]}' % first
+
+        assert gateway.infer("affine", body).body["outputs"][0]["data"] == [1, 3, 5]
+
+
 @pytest.mark.parametrize("identifier", ["42", "", "ä\0\n\"'", "x" * 10_000])
 def test_an_id_is_echoed(gateway: Gateway, identifier: str) -> None:
     answer = gateway.infer("pair", infer_body(A, B, id=identifier))

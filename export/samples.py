@@ -8,6 +8,7 @@ import numpy as np
 
 from export.batches import read_calibration, read_evaluation
 from export.errors import DataError
+from export.instances import open_source_task
 from export.judge import HeldOut
 from export.metrics import AGREEMENT, COSINE, METRICS, Metric, first_output
 from export.reference import Reference, to_arrays
@@ -69,17 +70,19 @@ def sort_samples(source: ModelSource, reference: Reference) -> Samples:
 
     Raises:
         DataError: The data is empty, or its names, datatypes or shapes are not the model's.
+        SourceError: The task does not fit the model.
     """
     example = to_arrays(source)
     divisible = _is_divisible(example, source, reference)
     warnings: list[str] = []
-    calibration = read_calibration(source, example)
+    task = open_source_task(source, example, reference)
+    calibration = read_calibration(source, example, task)
     origin: CalibrationSource = "calibration"
     targets: list[np.ndarray] | None = None
     metric: Metric | None = None
     judging: list[Arrays] = []
     if source.evaluation is not None:
-        judging, targets = read_evaluation(source, example)
+        judging, targets = read_evaluation(source, example, task)
         metric = _metric(source.evaluation, targets=targets is not None)
         calibration = _distinct(calibration, judging, warnings, divisible=divisible)
         if not calibration:

@@ -18,6 +18,6 @@ def serve(settings: Settings, host: str, port: int) -> None:
     telemetry = Telemetry(settings.log_level, log_stream=sys.stderr, emit_metrics=False)
     models = Models(settings, telemetry)
     models.start()
-    app = create_app(Service(models, telemetry, settings.max_body_bytes))
+    app = create_app(Service(models, telemetry, settings.max_body_bytes, managed=True))
     # no access log: nothing of a request is logged
     uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", lifespan="off")

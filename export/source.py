@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from export.sources import SourceOptions
 
-__all__ = ["Batch", "Evaluation", "MetricFunction", "ModelSource", "load_source"]
+__all__ = ["Batch", "BatchInputs", "Evaluation", "MetricFunction", "ModelSource", "load_source"]
 
 _DTYPES = frozenset(
     {torch.bool, torch.float16, torch.float32, torch.float64}
@@ -26,8 +26,12 @@ _DTYPES = frozenset(
 )
 """What the Open Inference Protocol has a datatype for, text apart."""
 
-Batch = tuple[Arrays, "np.ndarray | None"]
-"""Named inputs of one batch, and what the model should make of them (None: compare with fp32 instead)."""
+BatchInputs = Any
+"""Inputs of one batch, `Arrays`; or, where there is a task, a list of its instances: JSON values, files as bytes or
+`Path`. Not a union: whoever reads the data of a source of its own knows which it is."""
+
+Batch = tuple[BatchInputs, "np.ndarray | None"]
+"""Inputs of one batch, and what the model should make of them (None: compare with fp32 instead)."""
 
 MetricFunction = Callable[[Arrays, "np.ndarray"], float]
 """Takes the outputs of all batches, joined along axis 0, and the joined targets; a larger score is better."""
@@ -38,7 +42,7 @@ class Evaluation:
     """Data that judges the variants of a model, held out from training and from calibration.
 
     Attributes:
-        batches: Pairs of named inputs and target. It is gone through once and kept in memory: a list, a generator,
+        batches: Pairs of inputs and target. It is gone through once and kept in memory: a list, a generator,
             or any other iterable.
         metric: "accuracy" (target int [batch]; the first output's argmax over its last axis, or > 0.5 where that axis
             is 1), "mse" (target of the first output's shape), or a function of (outputs, target), larger is better.
@@ -60,7 +64,7 @@ class ModelSource:
         inputs: Example inputs by name, in the order of `module.forward()`; axis 0 is the batch.
         outputs: Names of what `module.forward()` returns, in its order.
         dynamic: Axes of variable length by input, as {"image": {0: "batch"}}; None: axis 0 of every input; {}: none.
-        calibration: Named input arrays, as many batches as represent the data (some hundred samples), never from
+        calibration: Inputs, as many batches as represent the data (some hundred samples), never from
             `evaluation`; None: every fourth sample of `evaluation`, or the example inputs.
         evaluation: None: half of `calibration` judges, by agreement with PyTorch, or the example inputs with noise.
         task: What stands between a user's input and the tensors, of handlers.tasks.definitions; None: nothing.
@@ -72,7 +76,7 @@ class ModelSource:
     inputs: Mapping[str, torch.Tensor]
     outputs: list[str]
     dynamic: Mapping[str, Mapping[int, str]] | None = None
-    calibration: Iterable[Arrays] | None = None
+    calibration: Iterable[BatchInputs] | None = None
     evaluation: Evaluation | None = None
     task: TaskDefinition | None = None
     tokenizer: Path | None = None

@@ -12,10 +12,12 @@ import pytest
 from handlers.tasks.definitions import EmbeddingTask, Tokenization
 from tests.artifacts import make_artifact, publish_graphs
 from tests.graphs import affine, mean_of_rows
+from tests.handlers.tasks.images.files import png
 from tests.words import word_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 INFER = {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [0, 1, 2]}]}
+PIXEL = png(width=1, height=1)
 EXAMPLE = {"x": np.array([[0, 1, 2]], np.float32)}
 EXPORT_ONLY = {"torch", "onnx", "onnxscript", "transformers", "export", "click", "rich", "uvicorn", "tests"}
 
@@ -63,10 +65,10 @@ def test_a_function_that_has_answered_has_imported_nothing_but_what_it_may(tmp_p
 import os, sys
 os.environ["LAMBDASERVE_STORE"] = sys.argv[1]
 from handlers import inference
-from handlers.api.inference import infer
+from handlers.api.oip.inference import infer
 [model] = inference.models.loaded
 answer = inference.app.state.service.call(model, lambda call: infer(call, sys.argv[2].encode()))
-assert b'"data":[1.0,3.0,5.0]' in answer, answer
+assert b'"data":[1.0,3.0,5.0]' in answer.body, answer
 """
 
     found = imported_by(code, url, json.dumps(INFER))
@@ -100,6 +102,27 @@ assert len(answer[0]) == 6, answer
     assert found & EXPORT_ONLY == set()
     assert found <= ALLOWED | {"tokenizers"}
     assert "tokenizers" in found
+
+
+def test_images_bring_pillow_and_no_decoders_but_three() -> None:
+    code = """
+import sys
+from handlers.registry.manifest import TensorSpec
+from handlers.tasks.definitions import ImageClassificationTask
+from handlers.tasks.opening import open_task
+image = TensorSpec(name="x", datatype="FP32", shape=(-1, 3, -1, -1))
+scores = TensorSpec(name="y", datatype="FP32", shape=(-1, 1))
+task = open_task(ImageClassificationTask(input="x", output="y", labels=("a",)), [image], [scores], None)
+file = bytes.fromhex(sys.argv[1])
+assert task.collate(task.prepare([file]))["x"].shape == (1, 3, 1, 1)
+plugins = {name for name in sys.modules if name.startswith("PIL.") and name.endswith("ImagePlugin")}
+assert plugins == {f"PIL.{name}ImagePlugin" for name in ("Jpeg", "Png", "WebP")}, plugins
+"""
+
+    found = imported_by(code, PIXEL.hex())
+
+    assert found <= ALLOWED | {"PIL"}
+    assert found & {"onnxruntime", "fastapi", "python_multipart"} == set()
 
 
 def test_a_store_in_s3_brings_nothing_but_boto3() -> None:

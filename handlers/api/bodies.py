@@ -1,24 +1,39 @@
-"""Request bodies, bounded."""
+"""Request bodies, bounded, and decompressed where they were compressed on their way."""
+
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
-from handlers.errors import PayloadTooLarge
+from handlers.errors import InvalidInput, PayloadTooLarge, UnsupportedMedia
+
+if TYPE_CHECKING:
+    from zlib import _Decompress
 
 __all__ = ["read_body"]
 
 _DIGITS = 20  # hold any size there is; int() refuses thousands of them
+_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # how zlib is told of the header that to expect
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
-    """Return the request's body.
+    """Return the request's body, decompressed if its Content-Encoding is gzip or deflate.
+
+    A body that arrives in one piece, as it does on Lambda, is returned as it is, without a copy.
 
     Raises:
-        PayloadTooLarge: It is, or claims to be, larger than `max_bytes`; no more than that was held in memory.
+        PayloadTooLarge: It is, or claims to be, larger than `max_bytes`, as sent or decompressed; no more than that
+            was held in memory of either.
+        UnsupportedMedia: It has another Content-Encoding.
+        InvalidInput: It is not compressed as its Content-Encoding says.
     """
     claimed = request.headers.get("content-length", "")[:_DIGITS]
     if claimed.isdecimal() and int(claimed) > max_bytes:
         found = f"{claimed} bytes"
         raise _too_large(found, max_bytes)
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "", *_WINDOW_BITS):
+        msg = f"content encoding: {encoding[:80]!r}, expected one of: identity, gzip, deflate"
+        raise UnsupportedMedia(msg)
     chunks = []
     size = 0
     async for chunk in request.stream():
@@ -26,8 +41,28 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
         if size > max_bytes:
             found = f"more than {max_bytes} bytes"
             raise _too_large(found, max_bytes)
-        chunks.append(chunk)
-    return b"".join(chunks)
+        if chunk:  # a join of one piece is that piece
+            chunks.append(chunk)
+    body = b"".join(chunks)
+    return _decompress(body, encoding, max_bytes) if encoding in _WINDOW_BITS else body
+
+
+def _decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    import zlib
+
+    decompressor: _Decompress = zlib.decompressobj(_WINDOW_BITS[encoding])
+    try:
+        found = decompressor.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        msg = f"body: {error}, expected {encoding} as its content encoding says"
+        raise InvalidInput(msg) from error
+    if len(found) > max_bytes:
+        size = f"more than {max_bytes} bytes when decompressed"
+        raise _too_large(size, max_bytes)
+    if not decompressor.eof or decompressor.unused_data:
+        msg = f"body: {'bytes after the end' if decompressor.eof else 'cut short'}, expected one {encoding} stream"
+        raise InvalidInput(msg)
+    return found
 
 
 def _too_large(found: str, max_bytes: int) -> PayloadTooLarge:

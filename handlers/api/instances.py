@@ -9,9 +9,12 @@ from handlers.api.predict import Instances
 from handlers.errors import InvalidInput, UnsupportedMedia
 from handlers.tasks.task import Task
 
-__all__ = ["media_type", "read_instances"]
+__all__ = ["FORM_TYPE", "JSON_TYPES", "content_type", "media_type", "read_instances"]
 
-JSON_TYPES = ("", "application/json")
+FORM_TYPE = "multipart/form-data"
+JSON_TYPES = ("", "application/json", "application/x-www-form-urlencoded")
+"""The last is what `curl -d` calls a body of any kind."""
+_CSV_TYPE = "text/csv"
 
 
 class _PredictRequest(msgspec.Struct):
@@ -24,26 +27,43 @@ class _PredictRequest(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_PredictRequest)
 
 
+def content_type(request: Request) -> str:
+    """Return the content type with its parameters; empty where there is none."""
+    return request.headers.get("content-type", "")
+
+
 def media_type(request: Request) -> str:
     """Return the content type without its parameters, in lower case; empty where there is none."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return _without_parameters(content_type(request))
 
 
-def read_instances(media: str, body: bytes, task: Task) -> Instances:
+def read_instances(content: str, body: bytes, task: Task) -> Instances:
     """Return what a request asks of a model with that task.
+
+    Args:
+        content: The content type; forms need its parameters.
+        body: All of it.
+        task: Of the model; it says which bodies are one instance.
 
     Raises:
         InvalidInput: The body is not what its content type says, or no prediction request.
         UnsupportedMedia: Nothing here reads that content type.
     """
+    media = _without_parameters(content)
     if media in task.media_types:
-        if media == "text/csv":
+        if media == _CSV_TYPE:
             from handlers.tasks.table import read_csv
 
             return Instances(read_csv(body), {})
         return Instances([body], {})
+    forms = set(task.media_types) - {_CSV_TYPE}  # a part of a form is one instance, and a table holds many
+    if media == FORM_TYPE and forms:
+        from handlers.api.forms import read_form  # here: few requests are forms
+
+        form = read_form(content, body)
+        return Instances(form.files, form.options)
     if media not in JSON_TYPES:
-        expected = ", ".join(["application/json", *task.media_types])
+        expected = ", ".join(["application/json", *task.media_types, *([FORM_TYPE] if forms else [])])
         msg = f"content type: {media[:80]!r}, expected one of: {expected}"
         raise UnsupportedMedia(msg)
     try:
@@ -55,3 +75,7 @@ def read_instances(media: str, body: bytes, task: Task) -> Instances:
         msg = "body: nested too deep, expected a JSON object with `instances`"
         raise InvalidInput(msg) from error
     return Instances(asked.instances, asked.parameters)
+
+
+def _without_parameters(content: str) -> str:
+    return content.partition(";")[0].strip().lower()

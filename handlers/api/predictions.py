@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handlers.api.call import Call
-from handlers.api.instances import media_type, read_instances
+from handlers.api.instances import FORM_TYPE, content_type, media_type, read_instances
 from handlers.api.predict import predict
 from handlers.api.service import Service
 from handlers.api.statuses import json_response
@@ -32,7 +32,8 @@ def asks_for_predictions(request: Request, body: bytes, task: Task) -> bool:
     """
     if _BINARY_TENSORS in request.headers:
         return False
-    if media_type(request) in task.media_types:
+    media = media_type(request)
+    if media in task.media_types or media == FORM_TYPE:
         return True
     if b'"instances"' not in body:  # tensors are not gone through twice
         return False
@@ -51,6 +52,6 @@ def answer_predictions(request: Request, service: Service, model: LoadedModel, b
     """
 
     def answer(call: Call) -> list[object]:
-        return predict(call, read_instances(media_type(request), body, model.task))
+        return predict(call, read_instances(content_type(request), body, model.task))
 
     return json_response({"predictions": service.call(model, answer)})

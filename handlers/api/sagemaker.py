@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from handlers.api.bodies import read_body
 from handlers.api.instances import JSON_TYPES, media_type
-from handlers.api.oip import answer_tensors
+from handlers.api.oip.inference import answer_tensors
 from handlers.api.predictions import answer_predictions, asks_for_predictions
 from handlers.api.service import service_of
 from handlers.api.statuses import json_response
@@ -34,7 +34,7 @@ async def _invoke(request: Request) -> Response:
     model = await service.model(request.scope, name, None)
     if asks_for_predictions(request, body, model.task) or media_type(request) not in _TENSOR_TYPES:
         return answer_predictions(request, service, model, body)
-    return answer_tensors(service, model, body)
+    return answer_tensors(request, service, model, body)
 
 
 async def _only_model(request: Request) -> str:

@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from handlers.api.call import Call
-from handlers.errors import LambdaserveError
+from handlers.api.counters import Counters
+from handlers.errors import LambdaserveError, NotSupported
 from handlers.registry.loading import LoadedModel
 from handlers.registry.models import Models
 from handlers.telemetry import Telemetry
@@ -26,11 +27,16 @@ _MARGIN_S = 1.0  # left of Lambda's time to send an answer
 
 @dataclass(frozen=True)
 class Service:
-    """The models of this process behind any protocol."""
+    """The models of this process behind any protocol.
+
+    `managed` says whether clients may load and unload models: where there is one process, and it is the caller's own.
+    """
 
     models: Models
     telemetry: Telemetry
     max_body_bytes: int
+    managed: bool = False
+    counters: Counters = field(default_factory=Counters)
 
     async def await_all(self, scope: "Scope") -> None:
         """Return when every model is ready, after another try at those that are not.
@@ -48,19 +54,41 @@ class Service:
             found = await asyncio.to_thread(self.models.await_model, name, version, _seconds_left(scope))
         return found
 
+    def check_managed(self) -> None:
+        """Check that clients may load and unload models.
+
+        Raises:
+            NotSupported: They may not.
+        """
+        if not self.managed:
+            msg = (
+                "models: loaded and unloaded by the function itself, as requests need them, expected the embedded "
+                "server (`lambdaserve serve`) for doing so by hand: a call reaches one of many environments, and none "
+                "of the others"
+            )
+            raise NotSupported(msg)
+
+    async def load(self, scope: "Scope", name: str) -> None:
+        """Load a model, anew if it is loaded. Raises as `Models.load` does."""
+        await asyncio.to_thread(self.models.load, name, _seconds_left(scope))
+
+    async def unload(self, name: str) -> None:
+        """Let go of a model. Raises as `Models.unload` does."""
+        await asyncio.to_thread(self.models.unload, name)
+
     def call(self, model: LoadedModel, answer: Callable[[Call], T]) -> T:
         """Return what `answer` makes of a call to the model, and report how it went."""
         start = time.perf_counter()
         call = Call(model)
         try:
             result = answer(call)
-        except LambdaserveError as error:
-            self.telemetry.refused(model, error.code)
+        except Exception as error:  # counted here, where the model is known; answered at the application's boundary
+            self.counters.failed(call, _ms_since(start))
+            self.telemetry.refused(model, error.code if isinstance(error, LambdaserveError) else "internal_error")
             raise
-        except Exception:  # counted here, where the model is known; answered and logged at the application's boundary
-            self.telemetry.refused(model, "internal_error")
-            raise
-        self.telemetry.answered(model, (time.perf_counter() - start) * 1000)
+        elapsed_ms = _ms_since(start)
+        self.counters.answered(call, elapsed_ms)
+        self.telemetry.answered(model, elapsed_ms)
         return result
 
 
@@ -75,3 +103,7 @@ def _seconds_left(scope: "Scope") -> float:
     context = scope.get("aws.context")
     left_ms = getattr(context, "get_remaining_time_in_millis", None)
     return _WAIT_S if left_ms is None else max(0.0, min(_WAIT_S, left_ms() / 1000 - _MARGIN_S))
+
+
+def _ms_since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000

@@ -50,6 +50,18 @@ NEVER_LOADED = (
     "onnxruntime/transformers",
     "onnxruntime/datasets",
     "onnxruntime/capi/libonnxruntime.so*",  # for C programs; Python's extension module holds the same code once more
+    "PIL/_avif*.so",  # of Pillow only JPEG, PNG and WebP are decoded, see handlers/tasks/images/decoding.py
+    "pillow.libs/libavif-*",
+    "PIL/_imagingft*.so",  # text in images, with fonts
+    "pillow.libs/libfreetype-*",
+    "pillow.libs/libharfbuzz-*",
+    "pillow.libs/libbrotli*",
+    "pillow.libs/libpng16-*",  # for fonts as well: Pillow reads PNG itself
+    "PIL/_imagingcms*.so",  # colour management
+    "pillow.libs/liblcms2-*",
+    "PIL/_imagingtk*.so",
+    "PIL/_imagingmath*.so",
+    "PIL/_imagingmorph*.so",
     "boto3/examples",
     "botocore/data/s3/*/examples-1.json",  # for documentation
 )

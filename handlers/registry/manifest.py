@@ -36,7 +36,8 @@ PART_BYTES = 8 * 1024 * 1024
 """Files are hashed whole and in parts of this size, so that parallel ranges can be checked as they land."""
 
 Datatype = Literal[
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "BF16", "FP32", "FP64",
+    "BYTES",
 ]  # fmt: skip
 CpuKind = Literal["x86_64-vnni", "x86_64", "arm64"]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]

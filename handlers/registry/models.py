@@ -3,7 +3,7 @@
 import contextvars
 import threading
 
-from handlers.errors import LambdaserveError, ModelNotFound, ModelNotReady, StoreError, VersionNotFound
+from handlers.errors import InvalidName, LambdaserveError, ModelNotFound, ModelNotReady, StoreError, VersionNotFound
 from handlers.registry.aliases import read_aliases
 from handlers.registry.loading import LoadedModel, LoadObserver, load_model
 from handlers.registry.names import models_prefix
@@ -27,6 +27,7 @@ class Models:
         self._observer = observer
         self._loaded: dict[str, LoadedModel] = {}
         self._problems: dict[str, LambdaserveError] = {}
+        self._unloaded: set[str] = set()
         self._complete = False
         self._tried = False
         self._changed = threading.Condition()
@@ -106,17 +107,60 @@ class Models:
         msg = f"model {name[:80]!r}: not served here, expected one of: {served}"
         raise ModelNotFound(msg)
 
+    def index(self) -> list[tuple[str, str | None, str, str]]:
+        """Return name, version if known, state (READY, LOADING, UNAVAILABLE) and reason of each model, by name."""
+        state = "UNAVAILABLE" if self._idle.is_set() else "LOADING"
+        entries: dict[str, tuple[str, str | None, str, str]] = {
+            name: (name, None, state, _public(name, problem)) for name, problem in self._problems.items() if name
+        }
+        entries |= {name: (name, model.version, "READY", "") for name, model in self._loaded.items()}
+        return [entries[name] for name in sorted(entries)]
+
+    def load(self, name: str, timeout_s: float) -> None:
+        """Load a model, anew if it is loaded; while that is under way, and where it fails, the old one answers.
+
+        Raises:
+            ModelNotFound: There is no such model or alias.
+            ModelNotReady: It cannot be served, or other models are still loading after `timeout_s` seconds.
+        """
+        if not self.wait(timeout_s):
+            raise _still_loading(timeout_s)
+        try:
+            model = load_model(open_store(self._settings.store_url), name, self._settings, self._observer)
+        except (InvalidName, ModelNotFound) as error:
+            msg = f"model {name[:80]!r}: not in the store, expected a published one"
+            raise ModelNotFound(msg) from error
+        except LambdaserveError as error:
+            raise ModelNotReady(_public(name, error)) from error
+        self._loaded[name] = model
+        self._unloaded.discard(name)
+        self._problems.pop(name, None)
+        self._announce()
+        self._observer.model_loaded(model)
+
+    def unload(self, name: str) -> None:
+        """Let go of a model; it is not served until it is loaded again.
+
+        Raises:
+            ModelNotFound: It is not loaded.
+        """
+        if self._loaded.pop(name, None) is None:
+            msg = f"model {name[:80]!r}: not loaded, expected one of: {', '.join(sorted(self._loaded)) or 'none'}"
+            raise ModelNotFound(msg)
+        self._unloaded.add(name)
+        self._problems[name] = ModelNotReady(f"model {name!r}: unloaded, expected to be loaded before it is asked")
+
     def _may_come(self, name: str) -> bool:
         """Tell whether another try at loading may bring this model; nobody makes us load by asking for nonsense."""
         return not self._tried or name in self._problems or _ALL in self._problems
 
     def _load_missing(self) -> None:
-        problems: dict[str, LambdaserveError] = {}
+        problems = {name: self._problems[name] for name in self._unloaded}
         try:
             self._settings.check()
             store = open_store(self._settings.store_url)
             for name in self._settings.models or self._names_in(store):
-                if name not in self._loaded:
+                if name not in self._loaded and name not in self._unloaded:
                     self._load_one(store, name, problems)
             if not self._loaded and not problems:
                 msg = f"store: no model with the alias {self._settings.alias!r}, expected at least one; publish one"
@@ -124,7 +168,7 @@ class Models:
         except Exception as error:  # noqa: BLE001 - init never raises: whatever it is, it is reported, and tried again
             problems[_ALL] = _as_ours(error)
         self._problems = problems
-        self._complete = not problems
+        self._complete = problems.keys() <= self._unloaded
         try:
             for name, problem in problems.items():
                 self._observer.load_failed(name, problem)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
@@ -44,6 +45,7 @@ _DATATYPES: dict[str, Datatype] = {
     "tensor(int32)": "INT32",
     "tensor(int64)": "INT64",
     "tensor(float16)": "FP16",
+    "tensor(bfloat16)": "BF16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
     "tensor(string)": "BYTES",
@@ -84,6 +86,14 @@ class Session:
             raise RuntimeFailure(msg) from error
         self.inputs = tuple(_spec(node) for node in self._session.get_inputs())
         self.outputs = tuple(_spec(node) for node in self._session.get_outputs())
+        self._bfloat16_inputs = {spec.name for spec in self.inputs if spec.datatype == "BF16"}
+        datatypes = {spec.datatype for spec in (*self.inputs, *self.outputs)}
+        self._has_bfloat16 = "BF16" in datatypes
+        if self._has_bfloat16 and any(spec.datatype == "BYTES" for spec in self.inputs):
+            msg = (
+                f"{path.name}: BF16 tensors and an input of text, expected one or the other: onnxruntime runs not both"
+            )
+            raise RuntimeFailure(msg)
 
     def check_signature(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Check that the file takes and returns what a manifest says, in the manifest's order.
@@ -100,7 +110,8 @@ class Session:
         """Run the model once.
 
         Args:
-            inputs: All inputs by name, with the datatypes of `self.inputs`.
+            inputs: All inputs by name, with the datatypes of `self.inputs`; BF16 is float32, as in
+                `handlers.tasks.bfloat16`.
             outputs: Which outputs to compute; None: all.
 
         Returns:
@@ -113,7 +124,7 @@ class Session:
         """
         names = list(outputs) if outputs is not None else [spec.name for spec in self.outputs]
         try:
-            return dict(zip(names, self._session.run(names, inputs), strict=True))
+            return dict(zip(names, self._run(names, inputs), strict=True))
         except _ORT_ERRORS as error:
             message = _first_line(error)
             if any(sign in message for sign in _OUT_OF_MEMORY):
@@ -121,6 +132,14 @@ class Session:
                 raise RuntimeFailure(msg) from error
             msg = f"inputs: the model cannot be run on them: {message}"
             raise InvalidInput(msg) from error
+
+    def _run(self, names: Sequence[str], inputs: Arrays) -> Sequence[np.ndarray]:
+        if self._has_bfloat16:
+            from handlers.runtime.bfloat16 import run_with_bfloat16  # few models need it
+
+            return run_with_bfloat16(self._session, names, inputs, self._bfloat16_inputs)
+        results: Sequence[np.ndarray] = self._session.run(names, inputs)
+        return results
 
 
 def _spec(node: onnxruntime.NodeArg) -> TensorSpec:

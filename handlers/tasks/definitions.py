@@ -51,12 +51,14 @@ class ImageClassificationTask(_Part, frozen=True, tag="image-classification", ta
     """An image: decoded, resized, cropped from its centre, scaled to 0..1, normalised; scores become labels.
 
     `mean` and `std` have an element for each channel: three where `color` is "RGB", one where it is "L" (grey).
+    `exif_orientation` turns photographs upright; torchvision's datasets do not.
     """
 
     input: Name
     output: Name
     labels: tuple[str, ...]
     color: Literal["RGB", "L"] = "RGB"
+    exif_orientation: bool = True
     resize: Resize | None = None
     crop: tuple[Length, Length] | None = None
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)

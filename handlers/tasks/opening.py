@@ -7,6 +7,7 @@ from handlers.errors import UnsupportedManifest
 from handlers.tasks.definitions import (
     EmbeddingTask,
     FillMaskTask,
+    ImageClassificationTask,
     TabularTask,
     TensorTask,
     TextClassificationTask,
@@ -47,6 +48,27 @@ def open_task(
             from handlers.tasks.rows import TensorRows
 
             return TensorRows(inputs, outputs)
+        case TextClassificationTask() | TokenClassificationTask() | FillMaskTask() | EmbeddingTask():
+            return _open_text_task(definition, inputs, outputs, tokenizer)
+        case ImageClassificationTask():
+            from handlers.tasks.images.classification import ImageClassification
+
+            return ImageClassification(definition, inputs, outputs)
+        case TabularTask():
+            from handlers.tasks.tabular import TabularRows
+
+            return TabularRows(definition, inputs, outputs)
+    msg = f"task: {task_kind(definition)}, expected one that this version of lambdaserve serves"
+    raise UnsupportedManifest(msg)
+
+
+def _open_text_task(
+    definition: TextClassificationTask | TokenClassificationTask | FillMaskTask | EmbeddingTask,
+    inputs: "Sequence[TensorSpec]",
+    outputs: "Sequence[TensorSpec]",
+    tokenizer: Path | None,
+) -> Task:
+    match definition:
         case TextClassificationTask():
             from handlers.tasks.text_classification import TextClassification
 
@@ -63,9 +85,3 @@ def open_task(
             from handlers.tasks.embedding import Embedding
 
             return Embedding(definition, inputs, outputs, tokenizer)
-        case TabularTask():
-            from handlers.tasks.tabular import TabularRows
-
-            return TabularRows(definition, inputs, outputs)
-    msg = f"task: {task_kind(definition)}, expected one that this version of lambdaserve serves"
-    raise UnsupportedManifest(msg)

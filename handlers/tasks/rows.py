@@ -8,7 +8,7 @@ import numpy as np
 
 from handlers.errors import InvalidInput
 from handlers.tasks.arrays import Arrays
-from handlers.tasks.datatypes import FLOATS, NUMPY_TYPES
+from handlers.tasks.datatypes import FLOATS, NUMPY_TYPES, largest
 from handlers.tasks.options import refuse_options
 from handlers.tasks.task import Prepared, Schema
 
@@ -128,7 +128,7 @@ def _casts(found: np.ndarray, spec: "TensorSpec") -> bool:
         return all(isinstance(value, str) for value in found.ravel())
     dtype = NUMPY_TYPES[spec.datatype]
     if spec.datatype in FLOATS:
-        return found.dtype.kind in "iuf" and not np.any(np.abs(found[np.isfinite(found)]) > np.finfo(dtype).max)
+        return found.dtype.kind in "iuf" and not np.any(np.abs(found[np.isfinite(found)]) > largest(spec.datatype))
     if dtype.kind in "iu":
         bounds = np.iinfo(dtype)
         return found.dtype.kind in "iu" and not np.any((found < bounds.min) | (found > bounds.max))

@@ -15,18 +15,19 @@ from awslambdaric.lambda_context import LambdaContext  # type: ignore[import-unt
 from fastapi import FastAPI
 from mangum import Mangum
 
-__all__ = ["Answer", "Gateway", "infer_body", "invocation_context", "rest_event", "tensor"]
+__all__ = ["Answer", "Gateway", "binary_tensor", "infer_body", "invocation_context", "rest_event", "tensor"]
 
 Json = Any
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer whose body is JSON."""
+    """An HTTP answer: `body` is the JSON in it, `tensors` the bytes after that, which OIP's binary extension adds."""
 
     status: int
     headers: dict[str, str]
     body: Json
+    tensors: bytes = b""
 
 
 class Gateway:
@@ -52,14 +53,20 @@ class Gateway:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         event = rest_event(method, path, content, headers=headers)
         answer = self._handler(event, context or invocation_context())
-        assert not answer["isBase64Encoded"]
         found = {name: values[0] for name, values in answer["multiValueHeaders"].items()} | answer["headers"]
-        return Answer(answer["statusCode"], found, json.loads(answer["body"], parse_constant=_refuse_constant))
+        text, tensors = _split(answer, found)
+        return Answer(answer["statusCode"], found, json.loads(text, parse_constant=_refuse_constant), tensors)
 
     def infer(self, model: str, body: "bytes | Json", *, version: str | None = None) -> Answer:
         """Send an inference request."""
         path = f"/v2/models/{model}" if version is None else f"/v2/models/{model}/versions/{version}"
         return self.send("POST", f"{path}/infer", body)
+
+    def infer_binary(self, model: str, header: "bytes | Json", *tensors: bytes) -> Answer:
+        """Send an inference request of JSON and binary tensors after it; of `b""` and one tensor, a raw request."""
+        text = header if isinstance(header, bytes) else json.dumps(header).encode()
+        headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(text))}
+        return self.send("POST", f"/v2/models/{model}/infer", b"".join([text, *tensors]), headers=headers)
 
     def stream(self, path: str, chunks: Iterable[bytes]) -> Answer:
         """Send a request in chunks, so that nothing says beforehand how long it is."""
@@ -154,6 +161,24 @@ def tensor(name: str, datatype: str, shape: Iterable[int], data: Json) -> dict[s
 def infer_body(*inputs: dict[str, Json], **members: Json) -> dict[str, Json]:
     """Return the body of an inference request."""
     return {"inputs": list(inputs), **members}
+
+
+def binary_tensor(name: str, datatype: str, shape: Iterable[int], size: object) -> dict[str, Json]:
+    """Return an input whose data comes after the JSON."""
+    parameters = {"binary_data_size": size}
+    return {"name": name, "shape": list(shape), "datatype": datatype, "parameters": parameters}
+
+
+def _split(answer: Json, headers: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """Return the JSON and the tensors of what Mangum hands to API Gateway, which decodes base64 as it is told to."""
+    json_bytes = headers.get("inference-header-content-length")
+    assert answer["isBase64Encoded"] == (json_bytes is not None)
+    if json_bytes is None:
+        return answer["body"].encode(), b""
+    assert headers["content-type"] == "application/octet-stream"
+    body = base64.b64decode(answer["body"], validate=True)
+    assert int(headers["content-length"]) == len(body)
+    return body[: int(json_bytes)], body[int(json_bytes) :]
 
 
 def _refuse_constant(name: str) -> None:

@@ -52,7 +52,7 @@ def test_every_golden_counts(tmp_path: Path) -> None:
         check(tmp_path, affine(scale=3.0), {"y": 2.0})  # right enough for the first golden, not for the second
 
 
-@pytest.mark.parametrize("datatype", ["BOOL", "INT64", "UINT64", "FP16", "FP64", "BYTES"])
+@pytest.mark.parametrize("datatype", ["BOOL", "INT64", "UINT64", "FP16", "BF16", "FP64", "BYTES"])
 def test_goldens_of_any_datatype_are_read_as_they_were_written(tmp_path: Path, datatype: str) -> None:
     values: list[object] = ["", "ä", "two words"] if datatype == "BYTES" else [0, 1, 1]
     array = np.array(values).astype(NUMPY_TYPES[datatype])  # type: ignore[index]

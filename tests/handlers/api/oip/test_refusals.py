@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from handlers.tasks.datatypes import FLOATS
 from tests.handlers.api.gateway import Gateway, infer_body, tensor
 
 X = tensor("x", "FP32", [1, 3], [0, 1, 2])
@@ -166,6 +167,7 @@ def test_a_body_that_is_no_json_is_refused(gateway: Gateway, body: bytes, error:
         ("BYTES", [1], "Expected `str`, got `int` - at `$[0]`, expected BYTES elements"),
         ("FP32", ["1"], "Expected `float | null`, got `str` - at `$[0]`, expected FP32 elements"),
         ("FP16", [70000], "a number beyond FP16, expected at most 65504.0"),
+        ("BF16", [3.4e38], "a number beyond BF16, expected at most 3.3895313892515355e+38"),
         ("FP32", [1e39], "a number beyond FP32, expected at most 3.4028234663852886e+38"),
         ("FP64", [10**400], "Number out of range - at `$[0]`, expected FP64 elements"),
     ],
@@ -181,7 +183,7 @@ def test_an_element_that_the_datatype_cannot_hold_is_refused(
 
 
 def test_null_is_nan_where_the_datatype_has_it(gateway: Gateway) -> None:
-    for datatype in ("FP16", "FP32", "FP64"):
+    for datatype in FLOATS:
         answer = gateway.infer(*identity(datatype, [None]))
 
         assert (answer.status, answer.body["outputs"][0]["data"]) == (200, [None])

@@ -1,4 +1,4 @@
-"""JSON tensors by themselves; test_infer.py and test_infer_refusals.py send them to a model."""
+"""JSON tensors by themselves; test_inference.py and test_refusals.py send them to a model."""
 
 import math
 from collections.abc import Sequence
@@ -11,14 +11,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from handlers.api.tensors import decode_tensor, encode_tensor
+from handlers.api.oip.tensors import decode_tensor as decode_view
+from handlers.api.oip.tensors import encode_tensor
 from handlers.errors import InvalidInput
 from handlers.registry.manifest import Datatype
+from handlers.tasks import bfloat16
 from handlers.tasks.datatypes import FLOATS, NUMPY_TYPES
 
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)  # JSON cannot hold half a surrogate pair
 DATATYPES: list[Datatype] = list(NUMPY_TYPES)
+
+
+def decode_tensor(name: str, datatype: Datatype, shape: Sequence[int], data: bytes) -> np.ndarray:
+    return decode_view(name, datatype, shape, memoryview(data))
 
 
 @st.composite
@@ -32,12 +38,18 @@ def tensors(draw: st.DrawFn) -> tuple[Datatype, np.ndarray]:
         flat[:] = texts
         return datatype, flat.reshape(shape)
     dtype = NUMPY_TYPES[datatype]
+    if datatype == "BF16":
+        bits = draw(arrays.arrays(np.uint16, shape))
+        return datatype, np.nan_to_num(bfloat16.widen(bits), nan=np.nan, posinf=0, neginf=0)
     elements = arrays.from_dtype(dtype, allow_infinity=False)
     return datatype, draw(arrays.arrays(dtype, shape, elements=elements))
 
 
 def extremes(datatype: Datatype) -> np.ndarray:
     dtype = NUMPY_TYPES[datatype]
+    if datatype == "BF16":
+        bits = [0x7F7F, 0xFF7F, 0x0080, 0x0001, 0x3C00, 0x8000, 0x7FC0]
+        return bfloat16.widen(np.array(bits, np.uint16))
     if datatype in FLOATS:
         limits = np.finfo(dtype)
         values = [limits.max, limits.min, limits.tiny, limits.smallest_subnormal, limits.eps, -0.0, np.nan]

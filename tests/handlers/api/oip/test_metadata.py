@@ -29,7 +29,9 @@ def test_the_server_is_ready_when_all_models_are(gateway: Gateway) -> None:
 def test_the_server_describes_itself(gateway: Gateway, path: str) -> None:
     answer = gateway.send("GET", path)
 
-    assert (answer.status, answer.body) == (200, {"name": "lambdaserve", "version": __version__, "extensions": []})
+    extensions = ["binary_tensor_data", "classification", "statistics"]  # model_repository: test_repository.py
+    described = {"name": "lambdaserve", "version": __version__, "extensions": extensions}
+    assert (answer.status, answer.body) == (200, described)
 
 
 @pytest.mark.parametrize("path", ["/v2/models/pair", "/v2/models/pair/versions/1"])
@@ -43,6 +45,7 @@ def test_a_model_describes_itself(gateway: Gateway, path: str) -> None:
         "platform": "onnx_onnxv1",
         "inputs": [{"name": name, "datatype": "FP32", "shape": [-1, 2]} for name in ("a", "b")],
         "outputs": [{"name": name, "datatype": "FP32", "shape": [-1, 2]} for name in ("sum", "difference")],
+        "properties": {"task": "tensor", "variant": "fp32"},
     }
 
 
@@ -69,7 +72,7 @@ def test_a_model_answers(gateway: Gateway, version: str | None) -> None:
 @pytest.mark.parametrize(
     ("model", "error"),
     [
-        ("unknown", "model 'unknown': not served here, expected one of: affine, cube, gather, identity-bool, "),
+        ("unknown", "model 'unknown': not served here, expected one of: affine, cube, gather, identity-bf16, "),
         ("AFFINE", "model 'AFFINE': not served here, expected one of: "),
         ("..", "model '..': not served here, expected one of: "),
         ("affine/versions/2", "model 'affine': no version '2' here, expected '1'"),

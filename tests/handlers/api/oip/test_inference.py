@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from handlers.registry.manifest import Datatype
-from handlers.tasks.datatypes import NUMPY_TYPES
+from handlers.tasks.datatypes import FLOATS, NUMPY_TYPES
 from tests.handlers.api.gateway import Gateway, infer_body, tensor
 
 INT_RANGES = {
@@ -15,6 +15,7 @@ INT_RANGES = {
 VALUES: dict[str, list[Any]] = {name: [*limits, 0, 1] for name, limits in INT_RANGES.items()} | {
     "BOOL": [True, False, False, True],
     "FP16": [65504, -65504, 5.960464477539063e-08, 0.333251953125],
+    "BF16": [3.3895313892515355e38, -9.183549615799121e-41, 0.10009765625, None],
     "FP32": [3.4028234663852886e38, -1.401298464324817e-45, 0.10000000149011612, None],
     "FP64": [1.7976931348623157e308, -5e-324, 0.1, None],
     "BYTES": ["", "a\0b", "\U0001f600 ä", '["x"]'],
@@ -39,7 +40,7 @@ def test_values_of_every_datatype_come_back_as_they_were_sent(
     [output] = answer.body["outputs"]
     assert output == {"name": "y", "shape": [2, 2], "datatype": datatype, "data": values}
     assert [type(value) for value in output["data"]] == [
-        float if datatype.startswith("FP") and value is not None else type(value) for value in values
+        float if datatype in FLOATS and value is not None else type(value) for value in values
     ]
 
 

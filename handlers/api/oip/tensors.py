@@ -4,7 +4,9 @@ Specification: kserve/open-inference-protocol, specification/protocol/inference_
 """
 
 import functools
+import itertools
 import math
+import struct
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -12,21 +14,22 @@ import numpy as np
 from msgspec import Meta
 
 from handlers.errors import InvalidInput
-from handlers.tasks.datatypes import FLOATS, NUMPY_TYPES
+from handlers.tasks import bfloat16
+from handlers.tasks.datatypes import FLOATS, NUMPY_TYPES, largest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handlers.registry.manifest import Datatype
 
-__all__ = ["decode_tensor", "encode_tensor"]
+__all__ = ["decode_tensor", "encode_tensor", "shaped"]
 
 _MAX_NESTING = 32  # numpy's arrays have at most 64 axes, OIP's rarely more than 5
 _SPACES = b" \t\r\n"
 
 
-def decode_tensor(name: str, datatype: "Datatype", shape: "Sequence[int]", data: bytes) -> np.ndarray:
-    """Return the array that a JSON tensor describes.
+def decode_tensor(name: str, datatype: "Datatype", shape: "Sequence[int]", data: memoryview) -> np.ndarray:
+    """Return the array that a JSON tensor describes; it may be read-only.
 
     Args:
         name: Of the tensor, for errors.
@@ -52,7 +55,42 @@ def decode_tensor(name: str, datatype: "Datatype", shape: "Sequence[int]", data:
     if nesting == 1 and len(values) != count:
         msg = f"input {name!r}: {len(values)} elements in data, expected {count} for shape {list(shape)}"
         raise InvalidInput(msg)
-    return _to_array(name, datatype, shape, values, nesting)
+    packed = _pack(datatype, shape, values, nesting)
+    array = _to_array(name, datatype, shape, values, nesting) if packed is None else packed
+    return shaped(name, array, shape)
+
+
+def shaped(name: str, array: np.ndarray, shape: "Sequence[int]") -> np.ndarray:
+    """Return the array in a shape that it has elements for.
+
+    Raises:
+        InvalidInput: It holds nothing, and yet the shape has an axis that no array can have.
+    """
+    try:
+        return array.reshape(shape)
+    except ValueError as error:
+        msg = f"input {name!r}: shape {list(shape)} ({error}), expected one that an array can have"
+        raise InvalidInput(msg) from error
+
+
+def _pack(datatype: "Datatype", shape: "Sequence[int]", values: list[Any], nesting: int) -> np.ndarray | None:
+    """Return the elements as a flat array, None where `_to_array` has to see to them: it is slower, and says why.
+
+    `struct` takes a list of numbers in half the time of numpy, which looks at every element twice; it rounds as numpy
+    does, and refuses what it would have to make infinite.
+    """
+    code = _CODES.get(datatype)
+    if code is None or nesting == 0 or (nesting > 1 and len(values) != shape[0]):
+        return None
+    for length in shape[1:nesting]:
+        if any(len(inner) != length for inner in values):
+            return None
+        values = list(itertools.chain.from_iterable(values))
+    try:
+        packed = struct.pack(f"={len(values)}{code}", *values)
+    except (struct.error, OverflowError):  # null among them, or a number beyond the datatype
+        return None
+    return np.frombuffer(packed, NUMPY_TYPES[datatype])
 
 
 def _to_array(name: str, datatype: "Datatype", shape: "Sequence[int]", values: list[Any], nesting: int) -> np.ndarray:
@@ -62,9 +100,10 @@ def _to_array(name: str, datatype: "Datatype", shape: "Sequence[int]", values: l
             wide = np.array(values, dtype=np.float64)
             with np.errstate(over="ignore"):
                 array = wide.astype(NUMPY_TYPES[datatype])
+            if datatype == "BF16":
+                array = bfloat16.widen(bfloat16.narrow(array))
             if np.isinf(array).any():
-                most = np.finfo(array.dtype).max
-                msg = f"input {name!r}: a number beyond {datatype}, expected at most {most}"
+                msg = f"input {name!r}: a number beyond {datatype}, expected at most {largest(datatype)}"
                 raise InvalidInput(msg)
         else:
             array = np.array(values, dtype=NUMPY_TYPES[datatype])
@@ -74,11 +113,7 @@ def _to_array(name: str, datatype: "Datatype", shape: "Sequence[int]", values: l
     if nesting > 1 and array.shape != tuple(shape[:nesting]):  # where text is ragged, numpy makes an array of lists
         msg = f"input {name!r}: data of shape {list(array.shape)}, expected {list(shape)}"
         raise InvalidInput(msg)
-    try:
-        return array.reshape(shape)
-    except ValueError as error:  # it holds nothing, and yet has an axis that no array can have
-        msg = f"input {name!r}: shape {list(shape)} ({error}), expected one that an array can have"
-        raise InvalidInput(msg) from error
+    return array
 
 
 def encode_tensor(array: np.ndarray) -> list[Any]:
@@ -87,7 +122,7 @@ def encode_tensor(array: np.ndarray) -> list[Any]:
     return values
 
 
-def _nesting(data: bytes) -> int:
+def _nesting(data: memoryview) -> int:
     """Count how many arrays open before the first element."""
     depth = 0
     for byte in data:
@@ -103,6 +138,7 @@ _ELEMENTS: dict[str, Any] = {
     "UINT64": Annotated[int, Meta(ge=0)],  # the rest of its range is checked by numpy: msgspec's bounds are int64
     "INT64": int,
     "FP16": float | None,
+    "BF16": float | None,
     "FP32": float | None,
     "FP64": float | None,
     "BYTES": str,
@@ -111,6 +147,13 @@ _ELEMENTS: dict[str, Any] = {
     for name in ("UINT8", "UINT16", "UINT32", "INT8", "INT16", "INT32")
 }
 """What JSON may hold as an element; null stands for NaN, which JSON lacks."""
+
+_CODES: dict["Datatype", str] = {
+    name: NUMPY_TYPES[name].char.replace("l", "q").replace("L", "Q")
+    for name in NUMPY_TYPES
+    if name not in {"BYTES", "BF16"}
+}
+"""How `struct` writes an element. BF16, which it lacks, is rounded by `handlers.tasks.bfloat16`."""
 
 
 @functools.lru_cache(maxsize=256)

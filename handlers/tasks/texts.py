@@ -91,7 +91,7 @@ class TextTask:
         if isinstance(instance, str):
             return instance
         if isinstance(instance, bytes):
-            return _decode(instance)
+            return _decode(number, instance)
         if isinstance(instance, dict) and all(isinstance(value, str) for value in instance.values()):
             if instance.keys() == {"text"}:
                 return str(instance["text"])
@@ -118,11 +118,11 @@ def check_count(instances: Sequence[object]) -> None:
         raise InvalidInput(msg)
 
 
-def _decode(body: bytes) -> str:
+def _decode(number: int, body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as error:
-        msg = f"body: {error.reason} at byte {error.start}, expected text in UTF-8"
+        msg = f"instances[{number}]: {error.reason} at byte {error.start}, expected text in UTF-8"
         raise InvalidInput(msg) from error
 
 

@@ -164,6 +164,6 @@ def test_infer_takes_texts_too(texts: Gateway) -> None:
 def test_a_body_that_is_no_text_is_refused(texts: Gateway) -> None:
     answer = texts.send("POST", "/v1/models/judge:predict", b"good\xff", headers={"Content-Type": "text/plain"})
     assert answer.status == 400
-    assert answer.body["error"] == "body: invalid start byte at byte 4, expected text in UTF-8"
+    assert answer.body["error"] == "instances[0]: invalid start byte at byte 4, expected text in UTF-8"
     lone = b'{"instances": ["\\ud800"]}'
     assert texts.send("POST", "/v1/models/judge:predict", lone).status == 400

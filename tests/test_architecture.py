@@ -79,6 +79,27 @@ assert b'"data":[1.0,3.0,5.0]' in answer.body, answer
     assert "boto3" not in found  # 0.2 s, for nobody's use with a store in a folder
 
 
+def test_images_bring_pillow_and_no_decoders_but_three() -> None:
+    code = """
+import sys
+from handlers.registry.manifest import TensorSpec
+from handlers.tasks.definitions import ImageClassificationTask
+from handlers.tasks.opening import open_task
+image = TensorSpec(name="x", datatype="FP32", shape=(-1, 3, -1, -1))
+scores = TensorSpec(name="y", datatype="FP32", shape=(-1, 1))
+task = open_task(ImageClassificationTask(input="x", output="y", labels=("a",)), [image], [scores], None)
+file = bytes.fromhex(sys.argv[1])
+assert task.collate(task.prepare([file]))["x"].shape == (1, 3, 1, 1)
+plugins = {name for name in sys.modules if name.startswith("PIL.") and name.endswith("ImagePlugin")}
+assert plugins == {f"PIL.{name}ImagePlugin" for name in ("Jpeg", "Png", "WebP")}, plugins
+"""
+
+    found = imported_by(code, PIXEL.hex())
+
+    assert found <= ALLOWED | {"PIL"}
+    assert found & {"onnxruntime", "fastapi", "python_multipart"} == set()
+
+
 def test_a_model_of_text_brings_nothing_but_tokenizers(tmp_path: Path) -> None:
     url, tokenizer = (tmp_path / "store").as_uri(), tmp_path / "tokenizer.json"
     word_tokenizer(["good"]).save(str(tokenizer))
@@ -102,27 +123,6 @@ assert len(answer[0]) == 6, answer
     assert found & EXPORT_ONLY == set()
     assert found <= ALLOWED | {"tokenizers"}
     assert "tokenizers" in found
-
-
-def test_images_bring_pillow_and_no_decoders_but_three() -> None:
-    code = """
-import sys
-from handlers.registry.manifest import TensorSpec
-from handlers.tasks.definitions import ImageClassificationTask
-from handlers.tasks.opening import open_task
-image = TensorSpec(name="x", datatype="FP32", shape=(-1, 3, -1, -1))
-scores = TensorSpec(name="y", datatype="FP32", shape=(-1, 1))
-task = open_task(ImageClassificationTask(input="x", output="y", labels=("a",)), [image], [scores], None)
-file = bytes.fromhex(sys.argv[1])
-assert task.collate(task.prepare([file]))["x"].shape == (1, 3, 1, 1)
-plugins = {name for name in sys.modules if name.startswith("PIL.") and name.endswith("ImagePlugin")}
-assert plugins == {f"PIL.{name}ImagePlugin" for name in ("Jpeg", "Png", "WebP")}, plugins
-"""
-
-    found = imported_by(code, PIXEL.hex())
-
-    assert found <= ALLOWED | {"PIL"}
-    assert found & {"onnxruntime", "fastapi", "python_multipart"} == set()
 
 
 def test_a_store_in_s3_brings_nothing_but_boto3() -> None:

@@ -18,7 +18,7 @@ from export.source import load_source
 from handlers.registry.aliases import Aliases
 from handlers.registry.sealed import seal
 from tests.export.command import lambdaserve
-from tests.servers.embedded import serving_store
+from tests.servers.serving import serving
 
 SOURCE = """
 import numpy as np
@@ -259,8 +259,7 @@ def test_serve_answers_as_pytorch_does_and_stops_at_ctrl_c(project: Project) -> 
     with torch.inference_mode():
         expected = source.module(torch.from_numpy(x)).numpy()
     body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [3, 4], "data": x.tolist()}]}
-    with serving_store(project.store) as (address, process):
-        url = f"http://{address}"
+    with serving(project.store) as (url, process):
         answer = httpx.post(f"{url}/v2/models/tiny/infer", json=body, timeout=30)
         assert answer.status_code == httpx.codes.OK, answer.text
         (output,) = answer.json()["outputs"]

@@ -43,45 +43,37 @@ def open_task(
         UnsupportedManifest: The definition does not fit the model's inputs and outputs.
         CorruptFile: The tokenizer is none.
     """
+    task: Task
     match definition:
         case TensorTask():
             from handlers.tasks.rows import TensorRows
 
-            return TensorRows(inputs, outputs)
-        case TextClassificationTask() | TokenClassificationTask() | FillMaskTask() | EmbeddingTask():
-            return _open_text_task(definition, inputs, outputs, tokenizer)
+            task = TensorRows(inputs, outputs)
         case ImageClassificationTask():
             from handlers.tasks.images.classification import ImageClassification
 
-            return ImageClassification(definition, inputs, outputs)
-        case TabularTask():
-            from handlers.tasks.tabular import TabularRows
-
-            return TabularRows(definition, inputs, outputs)
-    msg = f"task: {task_kind(definition)}, expected one that this version of lambdaserve serves"
-    raise UnsupportedManifest(msg)
-
-
-def _open_text_task(
-    definition: TextClassificationTask | TokenClassificationTask | FillMaskTask | EmbeddingTask,
-    inputs: "Sequence[TensorSpec]",
-    outputs: "Sequence[TensorSpec]",
-    tokenizer: Path | None,
-) -> Task:
-    match definition:
+            task = ImageClassification(definition, inputs, outputs)
         case TextClassificationTask():
             from handlers.tasks.text_classification import TextClassification
 
-            return TextClassification(definition, inputs, outputs, tokenizer)
+            task = TextClassification(definition, inputs, outputs, tokenizer)
         case TokenClassificationTask():
             from handlers.tasks.token_classification import TokenClassification
 
-            return TokenClassification(definition, inputs, outputs, tokenizer)
+            task = TokenClassification(definition, inputs, outputs, tokenizer)
         case FillMaskTask():
             from handlers.tasks.fill_mask import FillMask
 
-            return FillMask(definition, inputs, outputs, tokenizer)
+            task = FillMask(definition, inputs, outputs, tokenizer)
         case EmbeddingTask():
             from handlers.tasks.embedding import Embedding
 
-            return Embedding(definition, inputs, outputs, tokenizer)
+            task = Embedding(definition, inputs, outputs, tokenizer)
+        case TabularTask():
+            from handlers.tasks.tabular import TabularRows
+
+            task = TabularRows(definition, inputs, outputs)
+        case _:
+            msg = f"task: {task_kind(definition)}, expected one that this version of lambdaserve serves"
+            raise UnsupportedManifest(msg)
+    return task

@@ -10,15 +10,15 @@ from tritonclient.utils import InferenceServerException  # type: ignore[import-u
 from handlers import __version__
 from handlers.registry.manifest import Datatype
 from handlers.tasks.datatypes import NUMPY_TYPES
-from tests.servers.embedded import serving_store
+from tests.servers.serving import serving
 
 ROW = np.array([[0, 1, 2]], np.float32)
 
 
 @pytest.fixture(scope="module")
 def address(store_of_graphs: str) -> Iterator[str]:
-    with serving_store(store_of_graphs) as (address, _):
-        yield address
+    with serving(store_of_graphs) as (url, _):
+        yield url.removeprefix("http://")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from handlers.settings import Settings
 from tests.handlers.api.conftest import make_service
 from tests.handlers.api.gateway import Gateway
 from tests.handlers.api.text.conftest import TOKENS
-from tests.servers.embedded import serving_store
+from tests.servers.serving import serving
 
 
 class GatewayTransport(httpx2.BaseTransport):
@@ -31,8 +31,8 @@ class GatewayTransport(httpx2.BaseTransport):
 
 @pytest.fixture(scope="module")
 def served(store_of_texts: str) -> Iterator[str]:
-    with serving_store(store_of_texts) as (address, _):
-        yield f"http://{address}"
+    with serving(store_of_texts) as (url, _):
+        yield url
 
 
 @pytest.fixture(params=["socket", "mangum"])

@@ -1,4 +1,4 @@
-"""`lambdaserve serve` in a process of its own, for clients that want a socket."""
+"""`lambdaserve serve` in a process of its own."""
 
 import socket
 import subprocess
@@ -10,14 +10,15 @@ import httpx
 
 from tests.export.command import command, environment
 
-__all__ = ["serving_store"]
+__all__ = ["serving"]
 
 
 @contextmanager
-def serving_store(store_url: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Serve a store in a process without torch, and yield host and port, and the process, as soon as it is ready."""
+def serving(store_url: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Serve a store in a process without torch, and yield its URL as soon as it is ready."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
         command("serve", "--store", store_url, "--port", port),
         env=environment(),
@@ -28,11 +29,11 @@ def serving_store(store_url: str) -> Iterator[tuple[str, "subprocess.Popen[str]"
     try:
         while process.poll() is None:
             try:
-                if httpx.get(f"http://127.0.0.1:{port}/v2/health/ready", timeout=30).status_code == httpx.codes.OK:
+                if httpx.get(f"{url}/v2/health/ready", timeout=30).status_code == httpx.codes.OK:
                     break
             except httpx.TransportError:
                 time.sleep(0.05)
-        yield f"127.0.0.1:{port}", process
+        yield url, process
     finally:
         process.kill()
         process.communicate()

@@ -66,8 +66,9 @@ format: .venv/installed ## Put all files into shape
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-fuzz: .venv/installed ## The suite's fuzzing with 20,000 cases for each test in place of hundreds
-	LAMBDASERVE_FUZZ_EXAMPLES=20000 $(RUN) -m pytest tests/handlers/api/test_fuzz.py tests/handlers/api/text/test_fuzz.py
+fuzz: .venv/installed ## The suite's fuzzing, ten times as long: 20,000 cases and more, none of a second
+	LAMBDASERVE_FUZZ_EXAMPLES=3000 $(RUN) -m pytest $(shell find tests/handlers/api -name test_fuzz.py) \
+		tests/handlers/api/test_conformance.py tests/handlers/api/test_memory.py
 
 bench: bench-warm bench-cold bench-models ## Measure, each figure beside its reference
 

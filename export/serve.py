@@ -6,6 +6,7 @@ import uvicorn
 
 from handlers.api.app import create_app
 from handlers.api.service import Service
+from handlers.payloads.payloads import Payloads
 from handlers.registry.models import Models
 from handlers.settings import Settings
 from handlers.telemetry import Telemetry
@@ -18,6 +19,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
     telemetry = Telemetry(settings.log_level, log_stream=sys.stderr, emit_metrics=False)
     models = Models(settings, telemetry)
     models.start()
-    app = create_app(Service(models, telemetry, settings.max_body_bytes, managed=True))
+    payloads = Payloads(settings.payloads_url, settings.max_payload_bytes, telemetry)
+    service = Service(models, telemetry, settings.max_body_bytes, managed=True, payloads=payloads)
+    app = create_app(service, cors_origins=settings.cors_origins, base_path=settings.base_path)
     # no access log: nothing of a request is logged
     uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", lifespan="off")

@@ -20,8 +20,14 @@ from mangum import Mangum  # noqa: E402 - imported while the transfer runs
 
 from handlers.api.app import create_app  # noqa: E402
 from handlers.api.service import Service  # noqa: E402
+from handlers.payloads.payloads import Payloads  # noqa: E402
 
-app = create_app(Service(models, telemetry, settings.max_body_bytes))
+payloads = Payloads(settings.payloads_url, settings.max_payload_bytes, telemetry)
+app = create_app(
+    Service(models, telemetry, settings.max_body_bytes, payloads=payloads),
+    cors_origins=settings.cors_origins,
+    base_path=settings.base_path,
+)
 handler = Mangum(app, lifespan="off")  # startup and shutdown would run on every invocation otherwise
 
 # Lambda stops an init after 10 s and runs it again from the start: what is not loaded by then goes on in the first

@@ -1,6 +1,7 @@
 """Settings of the serving side. The only module that looks at the environment's variables."""
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,13 +10,18 @@ from typing import TypeVar
 
 from handlers.errors import InvalidSetting, LambdaserveError
 from handlers.registry.names import check_alias, check_model_name
+from handlers.registry.stores.s3_url import split_s3_url
 
-__all__ = ["Settings", "default_threads"]
+__all__ = ["Settings", "default_threads", "largest_payload_bytes"]
 
 T = TypeVar("T")
 
 _MB_PER_VCPU = 1769  # Lambda: one full vCPU for each 1,769 MB (developer guide, "Configure Lambda function memory")
 _LAMBDA_BODY_BYTES = 6 * 1024 * 1024  # Lambda: synchronous payload, request and response each
+_PAYLOAD_BYTES = 256 * 1024 * 1024
+_LARGEST_UPLOAD_BYTES = 5 * 1024**3  # S3: in one PUT
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]{1,5})?")
+_BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
 @dataclass(frozen=True)
@@ -27,11 +33,18 @@ class Settings:
         models: LAMBDASERVE_MODELS, comma-separated; empty: every model in the store that has the alias.
         alias: LAMBDASERVE_ALIAS, the alias through which versions are found.
         max_body_bytes: LAMBDASERVE_MAX_BODY_BYTES, a larger request gets 413.
+        payloads_url: LAMBDASERVE_PAYLOADS, `s3://bucket/prefix`, a bucket of their own for tensors beyond Lambda's
+            limit; empty: there is none.
+        max_payload_bytes: LAMBDASERVE_MAX_PAYLOAD_BYTES, of one payload and of all in a request; on Lambda a quarter of
+            the function's memory at most.
         scratch_dir: LAMBDASERVE_SCRATCH_DIR, where model files are on their way to a session.
         threads: LAMBDASERVE_THREADS, of one session; by default what Lambda's memory size buys, elsewhere all cores.
         log_level: LAMBDASERVE_LOG_LEVEL.
         init_wait_s: LAMBDASERVE_INIT_WAIT_S, how long the init phase lasts at most; what is not loaded by then goes on
             in the first invocation. Lambda grants 10 s, of which starting the interpreter takes its part.
+        cors_origins: LAMBDASERVE_CORS_ORIGINS, comma-separated origins whose pages may call the service, or `*`; empty:
+            none.
+        base_path: LAMBDASERVE_BASE_PATH, what a custom domain or a proxy puts before the paths.
         problems: What the environment held that makes no sense, a sentence each.
     """
 
@@ -43,6 +56,10 @@ class Settings:
     threads: int = 1
     log_level: str = "INFO"
     init_wait_s: float = 7.0
+    payloads_url: str = ""
+    max_payload_bytes: int = _PAYLOAD_BYTES
+    cors_origins: tuple[str, ...] = ()
+    base_path: str = ""
     problems: tuple[str, ...] = ()
 
     @classmethod
@@ -72,6 +89,12 @@ class Settings:
             threads=read("LAMBDASERVE_THREADS", _positive, default_threads(environ)),
             log_level=read("LAMBDASERVE_LOG_LEVEL", _log_level, "INFO"),
             init_wait_s=read("LAMBDASERVE_INIT_WAIT_S", _seconds, 7.0),
+            payloads_url=read("LAMBDASERVE_PAYLOADS", _s3_url, ""),
+            max_payload_bytes=min(
+                read("LAMBDASERVE_MAX_PAYLOAD_BYTES", _positive, _PAYLOAD_BYTES), largest_payload_bytes(environ)
+            ),
+            cors_origins=read("LAMBDASERVE_CORS_ORIGINS", _origins, ()),
+            base_path=read("LAMBDASERVE_BASE_PATH", _base_path, ""),
             problems=tuple(problems),
         )
 
@@ -94,6 +117,21 @@ def default_threads(environ: Mapping[str, str] = os.environ) -> int:
     return max(1, min(cores, round(int(memory_mb) / _MB_PER_VCPU)))
 
 
+def largest_payload_bytes(environ: Mapping[str, str] = os.environ) -> int:
+    """Return what payloads may take: a quarter of Lambda's memory, as input, output and model want room too."""
+    memory_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+    return int(memory_mb) * 1024 * 1024 // 4 if memory_mb.isdecimal() else _LARGEST_UPLOAD_BYTES
+
+
+def _s3_url(text: str) -> str:
+    try:
+        split_s3_url(text)
+    except LambdaserveError as error:
+        msg = f"{text!r}, expected s3://bucket[/prefix]"
+        raise ValueError(msg) from error
+    return text
+
+
 def _store_url(text: str) -> str:
     if not text.startswith(("file://", "s3://")):
         msg = f"{text!r}, expected file:///folder or s3://bucket/prefix"
@@ -103,6 +141,23 @@ def _store_url(text: str) -> str:
 
 def _model_names(text: str) -> tuple[str, ...]:
     return tuple(check_model_name(name.strip()) for name in text.split(",") if name.strip())
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip().lower() for origin in text.split(",") if origin.strip())
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            msg = f"{origin!r}, expected origins like https://example.com, separated by commas, or *"
+            raise ValueError(msg)
+    return origins
+
+
+def _base_path(text: str) -> str:
+    path = "/" + text.strip("/")
+    if not _BASE_PATH.fullmatch(path):
+        msg = f"{text!r}, expected a path like /ml"
+        raise ValueError(msg)
+    return path
 
 
 def _positive(text: str) -> int:

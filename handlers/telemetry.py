@@ -25,7 +25,7 @@ request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request
 
 
 class Telemetry:
-    """Logger and metrics of one process. Implements `handlers.registry.loading.LoadObserver`."""
+    """Logger and metrics of one process. Implements `LoadObserver` and `PayloadObserver`."""
 
     def __init__(self, log_level: str, *, log_stream: TextIO | None = None, emit_metrics: bool = True) -> None:
         """Set up logging.
@@ -87,6 +87,16 @@ class Telemetry:
         stack = traceback.format_tb(error.__traceback__)
         self._log(logging.ERROR, "internal error", error=type(error).__name__, stack=stack)
         self._emit(None, None, counts={"Crashes": 1})
+
+    def payloads_moved(self, *, issued: int = 0, received: int = 0, sent: int = 0) -> None:
+        """Count payloads: addresses handed out, payloads fetched for a request, payloads stored for an answer."""
+        found = {"PayloadsIssued": issued, "PayloadsIn": received, "PayloadsOut": sent}
+        self._emit(None, None, counts={name: count for name, count in found.items() if count})
+
+    def payload_failed(self, error: LambdaserveError) -> None:
+        """Log that the payload bucket did not do what was asked. Errors of payloads name no keys; their causes do."""
+        self._log(logging.ERROR, "payload bucket failed", error=error.code, reason=str(error))
+        self._emit(None, None, counts={"PayloadFailures": 1})
 
     def setting_refused(self, error: LambdaserveError) -> None:
         """Log settings that make no sense: nothing can be served until they are mended."""

@@ -69,6 +69,7 @@ from handlers.api.oip.inference import infer
 [model] = inference.models.loaded
 answer = inference.app.state.service.call(model, lambda call: infer(call, sys.argv[2].encode()))
 assert b'"data":[1.0,3.0,5.0]' in answer.body, answer
+assert not [name for name in sys.modules if name.startswith("handlers.api.openapi")]
 """
 
     found = imported_by(code, url, json.dumps(INFER))
@@ -131,6 +132,22 @@ import os
 os.environ["AWS_REGION"] = "eu-west-1"
 from handlers.registry.stores import open_store
 open_store("s3://bucket/prefix")
+"""
+
+    found = imported_by(code)
+
+    assert "boto3" in found
+    assert found <= ALLOWED
+    assert found & {"numpy", "onnxruntime", "fastapi"} == set()
+
+
+def test_a_payload_brings_nothing_but_boto3() -> None:
+    code = """
+import os
+os.environ |= {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
+os.environ |= {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
+from handlers.payloads.payloads import Payloads
+Payloads("s3://bucket/payloads", 1000).issue(1, "0" * 64)
 """
 
     found = imported_by(code)

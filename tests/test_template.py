@@ -15,7 +15,24 @@ from tests.interpreters import ROOT
 Json = dict[str, Any]
 
 EVENTS = sorted(path.name for path in (ROOT / "events").glob("*.json") if path.name != "expected.json")
-OPEN_METHODS = {("/v2/health/live", "get"), ("/v2/health/ready", "get")}
+HTTP_EVENTS = [name for name in EVENTS if name.startswith("infer-http-api")]
+REST_EVENTS = [name for name in EVENTS if name not in HTTP_EVENTS]
+METHODS = {
+    "/v2/health/live": ["get", "head", "options"],
+    "/v2/health/ready": ["get", "head", "options"],
+    "/v2": ["get", "head", "options"],
+    "/v2/{proxy+}": ["get", "head", "options", "post"],
+    "/docs": ["get", "head", "options"],
+    "/docs/{file}": ["get", "head", "options"],
+    "/{proxy+}": ["get", "head", "options", "post"],
+}
+OPEN_PATHS = ("/v2/health/live", "/v2/health/ready", "/docs", "/docs/{file}")
+OPEN_METHODS = {
+    (path, method)
+    for path, methods in METHODS.items()
+    for method in methods
+    if path in OPEN_PATHS or method == "options"
+}
 
 # Run by the SAM CLI's own interpreter: the translator lives in its environment.
 TRANSFORM = """
@@ -89,11 +106,13 @@ def test_nothing_is_deployed_that_nobody_asked_for(resources: Json) -> None:
         "AWS::Lambda::Permission",
         "AWS::Logs::LogGroup",
         "AWS::S3::Bucket",
+        "AWS::S3::Bucket",
+        "AWS::S3::BucketPolicy",
         "AWS::S3::BucketPolicy",
     ]
 
 
-def test_every_method_but_health_needs_a_key(resources: Json, paths: Json) -> None:
+def test_every_method_needs_a_key_but_health_the_page_and_options(resources: Json, paths: Json) -> None:
     body = properties(resources, "InferenceApi")["Body"]
     scheme = {"type": "apiKey", "name": "x-api-key", "in": "header"}
     assert body["components"]["securitySchemes"] == {"api_key": scheme}
@@ -109,13 +128,7 @@ def test_every_method_but_health_needs_a_key(resources: Json, paths: Json) -> No
 
 def test_only_named_methods_reach_the_function(paths: Json) -> None:
     methods = {path: sorted(operations) for path, operations in paths.items()}
-    assert methods == {
-        "/v2/health/live": ["get"],
-        "/v2/health/ready": ["get"],
-        "/v2": ["get"],
-        "/v2/{proxy+}": ["get", "post"],
-        "/{proxy+}": ["get", "post"],
-    }
+    assert methods == METHODS
     for operations in paths.values():
         for operation in operations.values():
             integration = operation["x-amazon-apigateway-integration"]
@@ -131,6 +144,8 @@ def test_all_bodies_are_binary_and_refusals_speak_the_protocol(resources: Json) 
     for answer in api["Body"]["x-amazon-apigateway-gateway-responses"].values():
         text = answer["responseTemplates"]["application/json"].replace("$context.error.messageString", '"reason"')
         assert list(json.loads(text)) == ["error"]
+        anybody = {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}
+        assert answer["responseParameters"] == {"Fn::If": ["HasCors", anybody, {"Ref": "AWS::NoValue"}]}
 
 
 def test_the_usage_plan_holds_the_key_and_the_stage(resources: Json) -> None:
@@ -154,7 +169,7 @@ def test_what_needs_no_key_is_throttled_by_the_stage(resources: Json) -> None:
     assert bounded == OPEN_METHODS
 
 
-def test_the_role_may_read_its_models_and_write_its_log_and_nothing_else(resources: Json) -> None:
+def test_the_role_may_read_its_models_move_payloads_write_its_log_and_nothing_else(resources: Json) -> None:
     role = properties(resources, "InferenceRole")
     assert set(role) <= {"AssumeRolePolicyDocument", "Policies", "Tags"}  # no managed policies
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
@@ -175,12 +190,50 @@ def test_the_role_may_read_its_models_and_write_its_log_and_nothing_else(resourc
             "Condition": {"StringLike": {"s3:prefix": {"Fn::Sub": "${StorePrefix}/models/*"}}},
         },
         {
+            "Sid": "MovePayloads",
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject"],
+            "Resource": {"Fn::Sub": "${PayloadBucket.Arn}/payloads/*"},
+        },
+        {
+            "Sid": "MissPayloads",
+            "Effect": "Allow",
+            "Action": "s3:ListBucket",
+            "Resource": {"Fn::GetAtt": ["PayloadBucket", "Arn"]},
+            "Condition": {"StringLike": {"s3:prefix": "payloads/*"}},
+        },
+        {
             "Sid": "WriteOwnLog",
             "Effect": "Allow",
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": {"Fn::GetAtt": ["InferenceLogGroup", "Arn"]},
         },
     ]
+
+
+def test_the_role_can_write_nowhere_but_to_its_payloads_and_its_log(resources: Json) -> None:
+    reading = {"s3:GetObject", "s3:ListBucket"}
+    writing = []
+    for resource in resources.values():
+        if resource["Type"] == "AWS::IAM::Role":
+            for policy in resource["Properties"]["Policies"]:
+                for statement in policy["PolicyDocument"]["Statement"]:
+                    actions = statement["Action"]
+                    writing += [
+                        (action, statement["Resource"])
+                        for action in ([actions] if isinstance(actions, str) else actions)
+                        if action not in reading
+                    ]
+    log = {"Fn::GetAtt": ["InferenceLogGroup", "Arn"]}
+    assert writing == [
+        ("s3:PutObject", {"Fn::Sub": "${PayloadBucket.Arn}/payloads/*"}),
+        ("logs:CreateLogStream", log),
+        ("logs:PutLogEvents", log),
+    ]
+    # and where the function is told to put them is where it may
+    assert properties(resources, "InferenceFunction")["Environment"]["Variables"]["LAMBDASERVE_PAYLOADS"] == {
+        "Fn::Sub": "s3://${PayloadBucket}/payloads"
+    }
 
 
 def test_only_this_api_may_call_the_function(resources: Json) -> None:
@@ -208,14 +261,34 @@ def test_the_bucket_is_private_encrypted_and_outlives_the_stack(resources: Json)
         assert resources[name]["UpdateReplacePolicy"] == "Retain"
 
 
-def test_the_bucket_takes_tls_only(resources: Json) -> None:
-    (statement,) = properties(resources, "ModelBucketPolicy")["PolicyDocument"]["Statement"]
+def test_payloads_are_private_encrypted_and_gone_after_a_day(resources: Json) -> None:
+    bucket = properties(resources, "PayloadBucket")
+    for name in ("BucketEncryption", "PublicAccessBlockConfiguration", "OwnershipControls"):
+        assert bucket[name] == properties(resources, "ModelBucket")[name]
+    assert bucket["LifecycleConfiguration"]["Rules"] == [
+        {
+            "Id": "expire-payloads",
+            "Status": "Enabled",
+            "ExpirationInDays": 1,
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+        }
+    ]
+    assert not {"VersioningConfiguration", "CorsConfiguration", "BucketName", "AccessControl"} & set(bucket)
+    for name in ("PayloadBucket", "PayloadBucketPolicy"):
+        assert resources[name]["DeletionPolicy"] == "Retain"
+        assert resources[name]["UpdateReplacePolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("bucket", ["ModelBucket", "PayloadBucket"])
+def test_the_buckets_take_tls_only(resources: Json, bucket: str) -> None:
+    assert properties(resources, f"{bucket}Policy")["Bucket"] == {"Ref": bucket}
+    (statement,) = properties(resources, f"{bucket}Policy")["PolicyDocument"]["Statement"]
     assert statement == {
         "Sid": "TlsOnly",
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:*",
-        "Resource": [{"Fn::GetAtt": ["ModelBucket", "Arn"]}, {"Fn::Sub": "${ModelBucket.Arn}/*"}],
+        "Resource": [{"Fn::GetAtt": [bucket, "Arn"]}, {"Fn::Sub": f"${{{bucket}.Arn}}/*"}],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
 
@@ -233,7 +306,10 @@ def test_the_function_gets_its_settings(resources: Json) -> None:
         "LAMBDASERVE_MODELS": {"Ref": "Models"},
         "LAMBDASERVE_ALIAS": {"Ref": "Alias"},
         "LAMBDASERVE_MAX_BODY_BYTES": {"Ref": "MaxBodyBytes"},
+        "LAMBDASERVE_PAYLOADS": {"Fn::Sub": "s3://${PayloadBucket}/payloads"},
+        "LAMBDASERVE_MAX_PAYLOAD_BYTES": {"Ref": "MaxPayloadBytes"},
         "LAMBDASERVE_LOG_LEVEL": {"Ref": "LogLevel"},
+        "LAMBDASERVE_CORS_ORIGINS": {"Ref": "CorsOrigins"},
         "AWS_ENDPOINT_URL_S3": "",
     }
     assert function["Handler"] == "handlers.inference.handler"
@@ -248,7 +324,7 @@ def test_the_function_never_outlives_the_api(stack: Json) -> None:
 
 
 def test_every_parameter_is_explained_bounded_and_used(stack: Json) -> None:
-    rest = json.dumps([stack["Resources"], stack["Outputs"]])
+    rest = json.dumps([stack["Conditions"], stack["Resources"], stack["Outputs"]])
     for name, parameter in stack["Parameters"].items():
         assert parameter["Description"], name
         assert "Default" in parameter, name
@@ -269,7 +345,8 @@ def test_the_package_is_built_for_the_python_and_the_processors_of_the_template(
 
 
 def test_the_outputs_say_what_one_needs_next(stack: Json) -> None:
-    assert set(stack["Outputs"]) == {"Url", "StoreUrl", "ModelBucketName", "InferenceFunctionName", "ApiKeyId"}
+    buckets = {"ModelBucketName", "PayloadBucketName"}
+    assert set(stack["Outputs"]) == {"Url", "StoreUrl", "InferenceFunctionName", "ApiKeyId"} | buckets
 
 
 def test_there_is_an_event_for_each_way_in() -> None:
@@ -278,8 +355,8 @@ def test_there_is_an_event_for_each_way_in() -> None:
     assert set(EVENTS) == set(described)
 
 
-@pytest.mark.parametrize("name", EVENTS)
-def test_an_event_is_what_api_gateway_sends(name: str, paths: Json) -> None:
+@pytest.mark.parametrize("name", REST_EVENTS)
+def test_an_event_is_what_a_rest_api_sends(name: str, paths: Json) -> None:
     event = read_event(name)
     assert set(event) == {
         *("resource", "path", "httpMethod", "requestContext", "body", "isBase64Encoded", "stageVariables"),
@@ -302,7 +379,24 @@ def test_an_event_is_what_api_gateway_sends(name: str, paths: Json) -> None:
     assert event["isBase64Encoded"] == (event["body"] is not None) == (event["httpMethod"] == "POST")
     if event["isBase64Encoded"]:
         assert event["headers"]["Content-Type"] == "application/json"
-        assert "inputs" in read_body(event)
+        assert {"inputs", "instances"} & set(read_body(event))
+
+
+@pytest.mark.parametrize("name", HTTP_EVENTS)
+def test_an_event_is_what_an_http_api_sends(name: str) -> None:
+    event = read_event(name)
+    assert set(event) == {
+        *("version", "routeKey", "rawPath", "rawQueryString", "headers", "requestContext", "body", "isBase64Encoded")
+    }
+    assert event["version"] == "2.0"
+    assert not event["isBase64Encoded"]  # JSON is text
+    assert [header for header in event["headers"] if header != header.lower()] == []
+    assert event["headers"]["content-length"] == str(len(event["body"].encode()))
+    context = event["requestContext"]
+    assert context["http"]["path"] == event["rawPath"]
+    prefix = "" if context["stage"] == "$default" else f"/{context['stage']}"
+    assert event["rawPath"] == f"{prefix}/v2/models/mnist-cnn/infer"
+    assert json.loads(event["body"]) == read_body(read_event("infer.json"))
 
 
 def test_the_inference_event_carries_one_digit() -> None:

@@ -15,7 +15,8 @@ __all__ = ["models", "serve"]
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of a run.  [default: one per core]")
-def serve(store: str, models: str, alias: str, host: str, port: int, threads: int | None) -> None:
+@click.option("--payloads", default="", help="s3://bucket/prefix for large tensors.  [default: none]")
+def serve(store: str, models: str, alias: str, host: str, port: int, threads: int | None, payloads: str) -> None:
     r"""Serve the models of a store over HTTP, with the application that runs on Lambda.
 
     \b
@@ -28,6 +29,7 @@ def serve(store: str, models: str, alias: str, host: str, port: int, threads: in
         from handlers.settings import Settings
 
         given = {"LAMBDASERVE_STORE": store, "LAMBDASERVE_MODELS": models, "LAMBDASERVE_ALIAS": alias}
+        given["LAMBDASERVE_PAYLOADS"] = payloads
         settings = Settings.from_environ(given | ({"LAMBDASERVE_THREADS": str(threads)} if threads else {}))
         settings.check()
         click.echo(f"serving {store} on http://{host}:{port} (Ctrl-C stops)", err=True)

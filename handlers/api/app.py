@@ -1,37 +1,40 @@
 """The web application: the same one on Lambda and in `lambdaserve serve`."""
 
-import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from handlers import __version__
-from handlers.api import kserve, oip, openai, sagemaker
+from handlers.api import kserve, oip, openai, pages, payloads, sagemaker
+from handlers.api.boundary import Boundary
 from handlers.api.service import Service
 from handlers.api.statuses import error_response, status_of
 from handlers.errors import LambdaserveError
-from handlers.telemetry import request_id
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["create_app"]
 
 
-def create_app(service: Service) -> FastAPI:
-    """Return the application that answers for the models of `service`."""
+def create_app(service: Service, *, cors_origins: Sequence[str] = (), base_path: str = "") -> FastAPI:
+    """Return the application that answers for the models of `service`.
+
+    Args:
+        service: The models, and what the protocols share.
+        cors_origins: Origins whose pages may call it; "*": all.
+        base_path: What a custom domain or a proxy puts before the paths, as `/ml`.
+    """
     # pages about the API are made from the loaded models, not from Python signatures; a redirect would lose the stage
     # that API Gateway puts before the path
     app = FastAPI(title="lambdaserve", version=__version__, openapi_url=None, redirect_slashes=False)
     app.state.service = service
-    app.router.routes.extend([*oip.routes, *kserve.routes, *openai.routes, *sagemaker.routes])
+    routes = [*oip.routes, *kserve.routes, *openai.routes, *sagemaker.routes, *payloads.routes, *pages.routes]
+    app.router.routes.extend(routes)
     app.add_exception_handler(LambdaserveError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
-    app.add_middleware(_Boundary, service=service)
+    app.add_middleware(Boundary, service=service, cors_origins=cors_origins, base_path=base_path)
     return app
 
 
@@ -42,45 +45,24 @@ async def _refuse(_: Request, error: Exception) -> Response:
 
 async def _refuse_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
-    found = f"{request.method} {request.scope['path'][:200]}"
-    expected = "a path that docs/service.md lists" if error.status_code == _NOT_FOUND else "another method"
-    return error_response(error.status_code, f"{found}: {error.detail}, expected {expected}", dict(error.headers or {}))
+    scope = request.scope
+    headers = dict(error.headers or {})
+    expected = "a path that docs/service.md lists"
+    if error.status_code == _NOT_ALLOWED:
+        headers["Allow"] = allowed = ", ".join(_allowed_methods(request))
+        expected = f"one of {allowed}"
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    found = f"{request.method[:20]} {path[:80]}"
+    return error_response(error.status_code, f"{found}: {error.detail}, expected {expected}", headers)
 
 
-_NOT_FOUND = 404
+_NOT_ALLOWED = 405
 
 
-@dataclass
-class _Boundary:
-    """ASGI middleware: names the request for everything inside, and answers for faults that nothing inside expected."""
-
-    app: "ASGIApp"
-    service: Service
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        token = request_id.set(_request_id(scope))
-        started = False
-
-        async def watch(message: "Message") -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watch)
-        except Exception as error:  # the last line of defence: no traceback reaches the client
-            self.service.telemetry.crashed(error)
-            if started:
-                raise
-            await error_response(500, "internal error: the log has it under this request's id")(scope, receive, send)
-        finally:
-            request_id.reset(token)
-
-
-def _request_id(scope: "Scope") -> str:
-    """Return Lambda's request id, which Mangum hands on in its context; outside of Lambda, make one up."""
-    context = scope.get("aws.context")
-    return getattr(context, "aws_request_id", None) or str(uuid.uuid4())
+def _allowed_methods(request: Request) -> list[str]:
+    """Return the methods of all routes that the path matches: Starlette names those of the first alone."""
+    routes = [route for route in request.app.router.routes if isinstance(route, Route)]
+    matching = [route.methods or set() for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({"OPTIONS"}.union(*matching))

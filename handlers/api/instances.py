@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from handlers.api.predict import Instances
 from handlers.errors import InvalidInput, UnsupportedMedia
+from handlers.payloads.transfer import Transfer
 from handlers.tasks.task import Task
 
 __all__ = ["FORM_TYPE", "JSON_TYPES", "content_type", "media_type", "read_instances"]
@@ -37,13 +38,14 @@ def media_type(request: Request) -> str:
     return _without_parameters(content_type(request))
 
 
-def read_instances(content: str, body: bytes, task: Task) -> Instances:
+def read_instances(content: str, body: bytes, task: Task, transfer: Transfer) -> Instances:
     """Return what a request asks of a model with that task.
 
     Args:
         content: The content type; forms need its parameters.
         body: All of it.
         task: Of the model; it says which bodies are one instance.
+        transfer: Fetches instances that are payloads, `{"payload": id}`; raises more than is listed here.
 
     Raises:
         InvalidInput: The body is not what its content type says, or no prediction request.
@@ -74,7 +76,26 @@ def read_instances(content: str, body: bytes, task: Task) -> Instances:
     except RecursionError as error:
         msg = "body: nested too deep, expected a JSON object with `instances`"
         raise InvalidInput(msg) from error
-    return Instances(asked.instances, asked.parameters)
+    return Instances(_with_payloads(asked.instances, task, transfer), asked.parameters)
+
+
+def _with_payloads(instances: list[Any], task: Task, transfer: Transfer) -> list[Any]:
+    """Return the instances with the bytes of a payload in place of each that names one."""
+    ids = {
+        number: instance["payload"]
+        for number, instance in enumerate(instances)
+        if isinstance(instance, dict) and instance.keys() == {"payload"} and isinstance(instance["payload"], str)
+    }
+    if not ids:
+        return instances
+    if not task.media_types:
+        msg = (
+            f"instances[{next(iter(ids))}]: a payload, expected JSON: this model's task reads no raw bytes; "
+            "send tensors as payloads to /v2/models/{model}/infer"
+        )
+        raise InvalidInput(msg)
+    fetched = dict(zip(ids, transfer.receive([*ids.values()]), strict=True))
+    return [bytes(fetched[number]) if number in ids else instance for number, instance in enumerate(instances)]
 
 
 def _without_parameters(content: str) -> str:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from handlers.api.bodies import read_body
+from handlers.api.names import V1_MODEL
 from handlers.api.predictions import answer_predictions
 from handlers.api.service import service_of
 
@@ -22,4 +23,4 @@ async def _predict(request: Request) -> Response:
     return answer_predictions(request, service, model, body)
 
 
-routes = [Route("/v1/models/{model}:predict", _predict, methods=["POST"])]
+routes = [Route(f"{V1_MODEL}:predict", _predict, methods=["POST"])]

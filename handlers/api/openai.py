@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from handlers.api.bodies import read_body
 from handlers.api.call import Call
+from handlers.api.names import V1_MODEL
 from handlers.api.predict import Instances, predict
 from handlers.api.service import service_of
 from handlers.api.statuses import json_response, status_of
@@ -181,6 +182,6 @@ def _encode(vector: object) -> str:
 
 routes = [
     Route("/v1/models", _models),
-    Route("/v1/models/{model}", _model),
+    Route(V1_MODEL, _model),
     Route("/v1/embeddings", _embeddings, methods=["POST"]),
 ]

@@ -52,6 +52,6 @@ def answer_predictions(request: Request, service: Service, model: LoadedModel, b
     """
 
     def answer(call: Call) -> list[object]:
-        return predict(call, read_instances(content_type(request), body, model.task))
+        return predict(call, read_instances(content_type(request), body, model.task, call.transfer))
 
     return json_response({"predictions": service.call(model, answer)})

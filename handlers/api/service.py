@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 from handlers.api.call import Call
 from handlers.api.counters import Counters
 from handlers.errors import LambdaserveError, NotSupported
+from handlers.payloads.payloads import Payloads
+from handlers.payloads.transfer import Transfer
 from handlers.registry.loading import LoadedModel
 from handlers.registry.models import Models
 from handlers.telemetry import Telemetry
@@ -21,7 +23,7 @@ __all__ = ["Service", "service_of"]
 
 T = TypeVar("T")
 
-_WAIT_S = 20.0  # for models that are being loaded; API Gateway gives up after 29 s
+_WAIT_S = 20.0  # for models that are being loaded, and for payloads; API Gateway gives up after 29 s
 _MARGIN_S = 1.0  # left of Lambda's time to send an answer
 
 
@@ -37,6 +39,8 @@ class Service:
     max_body_bytes: int
     managed: bool = False
     counters: Counters = field(default_factory=Counters)
+    payloads: Payloads = field(default_factory=Payloads)
+    max_answer_bytes: int = 0  # any size
 
     async def await_all(self, scope: "Scope") -> None:
         """Return when every model is ready, after another try at those that are not.
@@ -79,7 +83,8 @@ class Service:
     def call(self, model: LoadedModel, answer: Callable[[Call], T]) -> T:
         """Return what `answer` makes of a call to the model, and report how it went."""
         start = time.perf_counter()
-        call = Call(model)
+        transfer = Transfer(self.payloads, time.monotonic() + _WAIT_S)
+        call = Call(model, transfer=transfer, max_answer_bytes=self.max_answer_bytes)
         try:
             result = answer(call)
         except Exception as error:  # counted here, where the model is known; answered at the application's boundary

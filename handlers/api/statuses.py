@@ -13,6 +13,7 @@ _STATUSES: dict[type[errors.LambdaserveError], int] = {
     errors.InvalidName: 400,
     errors.ModelNotFound: 404,
     errors.VersionNotFound: 404,
+    errors.PayloadNotFound: 404,
     errors.PayloadTooLarge: 413,
     errors.AnswerTooLarge: 413,
     errors.UnsupportedMedia: 415,

@@ -1,5 +1,6 @@
 """OIP datatypes and what numpy calls them."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ from handlers.tasks import bfloat16
 if TYPE_CHECKING:
     from handlers.registry.manifest import Datatype
 
-__all__ = ["FLOATS", "NUMPY_TYPES", "datatype_of", "largest"]
+__all__ = ["FLOATS", "NUMPY_TYPES", "datatype_of", "largest", "zeros"]
 
 NUMPY_TYPES: dict["Datatype", np.dtype] = {
     "BOOL": np.dtype(np.bool_),
@@ -43,3 +44,8 @@ def datatype_of(dtype: np.dtype) -> "Datatype | None":
 def largest(datatype: "Datatype") -> float:
     """Return the largest finite number of a floating datatype."""
     return bfloat16.LARGEST if datatype == "BF16" else float(np.finfo(NUMPY_TYPES[datatype]).max)
+
+
+def zeros(datatype: "Datatype", shape: Sequence[int]) -> np.ndarray:
+    """Return an array of zeros, or of empty texts."""
+    return np.full(shape, "", object) if datatype == "BYTES" else np.zeros(shape, NUMPY_TYPES[datatype])

@@ -8,7 +8,7 @@ import numpy as np
 
 from handlers.errors import InvalidInput
 from handlers.tasks.arrays import Arrays
-from handlers.tasks.datatypes import FLOATS, NUMPY_TYPES, largest
+from handlers.tasks.datatypes import FLOATS, NUMPY_TYPES, largest, zeros
 from handlers.tasks.options import refuse_options
 from handlers.tasks.task import Prepared, Schema
 
@@ -35,6 +35,7 @@ class TensorRows:
         """Take tensors as the model has them."""
         self._inputs = inputs
         self._specs = {spec.name: spec for spec in inputs}
+        self._outputs = outputs
         self.outputs = tuple(spec.name for spec in outputs)
 
     def prepare(self, instances: Sequence[object]) -> list[Prepared]:
@@ -86,7 +87,8 @@ class TensorRows:
     @property
     def prediction_schema(self) -> Schema:
         """See `Task.prediction_schema`."""
-        return {}
+        schemas: dict[str, Schema] = {spec.name: _schema(spec, {"nullable": True}) for spec in self._outputs}
+        return next(iter(schemas.values())) if len(schemas) == 1 else {"type": "object", "properties": schemas}
 
     @property
     def example(self) -> object:
@@ -135,11 +137,11 @@ def _casts(found: np.ndarray, spec: "TensorSpec") -> bool:
     return found.dtype.kind == "b"
 
 
-def _schema(spec: "TensorSpec") -> Schema:
+def _schema(spec: "TensorSpec", of_floats: Schema | None = None) -> Schema:
     element = {"BOOL": "boolean", "BYTES": "string"}.get(
         spec.datatype, "number" if spec.datatype in FLOATS else "integer"
     )
-    schema: Schema = {"type": element}
+    schema: Schema = {"type": element} | ((of_floats or {}) if spec.datatype in FLOATS else {})
     for axis in reversed(spec.shape[1:]):
         schema = {"type": "array", "items": schema} | ({} if axis == -1 else {"minItems": axis, "maxItems": axis})
     return schema
@@ -147,4 +149,4 @@ def _schema(spec: "TensorSpec") -> Schema:
 
 def _zeros(spec: "TensorSpec") -> np.ndarray:
     shape = [max(1, axis) if axis == -1 else axis for axis in spec.shape[1:]]
-    return np.full(shape, "") if spec.datatype == "BYTES" else np.zeros(shape, NUMPY_TYPES[spec.datatype])
+    return zeros(spec.datatype, shape)

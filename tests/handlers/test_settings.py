@@ -54,6 +54,17 @@ def test_an_empty_setting_is_none() -> None:
     assert settings.alias == "live"
 
 
+def test_origins_and_base_path_are_put_into_one_form() -> None:
+    environ = {"LAMBDASERVE_STORE": "file:///models", "LAMBDASERVE_BASE_PATH": "ml/prod/"}
+    environ["LAMBDASERVE_CORS_ORIGINS"] = "https://Page.example, http://localhost:3000,"
+
+    settings = Settings.from_environ(environ)
+
+    settings.check()
+    assert settings.base_path == "/ml/prod"
+    assert settings.cors_origins == ("https://page.example", "http://localhost:3000")
+
+
 def test_a_store_is_required() -> None:
     with pytest.raises(InvalidSetting, match=r"^LAMBDASERVE_STORE: nothing, expected file:///folder or s3://"):
         Settings.from_environ({}).check()
@@ -92,6 +103,12 @@ def test_all_problems_are_reported_at_once_and_defaults_taken(tmp_path: Path) ->
         ("LAMBDASERVE_INIT_WAIT_S", "-1"),
         ("LAMBDASERVE_INIT_WAIT_S", "nan"),
         ("LAMBDASERVE_INIT_WAIT_S", "inf"),
+        ("LAMBDASERVE_CORS_ORIGINS", "page.example"),
+        ("LAMBDASERVE_CORS_ORIGINS", "https://page.example/"),
+        ("LAMBDASERVE_CORS_ORIGINS", "https://page.example, nowhere"),
+        ("LAMBDASERVE_BASE_PATH", "/"),
+        ("LAMBDASERVE_BASE_PATH", "/a b"),
+        ("LAMBDASERVE_BASE_PATH", "https://api.example.com/ml"),
     ],
 )
 def test_a_value_out_of_range_is_a_problem(name: str, value: str) -> None:
@@ -124,3 +141,41 @@ def test_settings_do_not_change() -> None:
 
     with pytest.raises(FrozenInstanceError):
         settings.alias = "canary"  # type: ignore[misc]
+
+
+def test_payloads_are_off_unless_a_bucket_is_named() -> None:
+    settings = Settings.from_environ({"LAMBDASERVE_STORE": "file:///models"})
+    assert (settings.payloads_url, settings.max_payload_bytes) == ("", 256 * 1024 * 1024)
+
+    named = {"LAMBDASERVE_PAYLOADS": "s3://bucket/payloads", "LAMBDASERVE_MAX_PAYLOAD_BYTES": "1000"}
+    settings = Settings.from_environ({"LAMBDASERVE_STORE": "file:///models", **named})
+    assert (settings.payloads_url, settings.max_payload_bytes) == ("s3://bucket/payloads", 1000)
+    settings.check()
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "asked", "taken_mb"),
+    [("512", "", 128), ("1769", "", 256), ("1024", "268435456", 256), ("512", "268435456", 128)],
+)
+def test_payloads_never_take_more_than_a_quarter_of_the_memory(memory_mb: str, asked: str, taken_mb: int) -> None:
+    environ = {"LAMBDASERVE_STORE": "file:///models", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb}
+
+    settings = Settings.from_environ(environ | {"LAMBDASERVE_MAX_PAYLOAD_BYTES": asked})
+
+    assert settings.max_payload_bytes == taken_mb * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LAMBDASERVE_PAYLOADS", "file:///folder"),
+        ("LAMBDASERVE_PAYLOADS", "https://bucket.s3.amazonaws.com"),
+        ("LAMBDASERVE_PAYLOADS", "s3://bucket/../x"),
+        ("LAMBDASERVE_MAX_PAYLOAD_BYTES", "256 MB"),
+    ],
+)
+def test_payload_settings_that_make_no_sense_are_problems(name: str, value: str) -> None:
+    settings = Settings.from_environ({"LAMBDASERVE_STORE": "file:///models", name: value})
+
+    [problem] = settings.problems
+    assert problem.startswith(f"{name}: {value!r}, expected ")

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from msgspec import Raw
 
+from handlers.api.call import Call
 from handlers.api.oip.binary import encode_binary
 from handlers.api.oip.classification import classify, labels_of
-from handlers.api.oip.request import InferRequest
+from handlers.api.oip.request import InferRequest, WantedOutput
 from handlers.api.oip.tensors import encode_tensor
+from handlers.api.payload_tensors import ADDRESS_BYTES, Parameters, outputs_to_send, send_output
 from handlers.registry.loading import LoadedModel
+from handlers.registry.manifest import Datatype
 
 __all__ = ["InferAnswer", "write_answer"]
 
@@ -27,8 +31,8 @@ class _OutputTensor(msgspec.Struct, omit_defaults=True):
     name: str
     shape: tuple[int, ...]
     datatype: str
-    data: list[object] | msgspec.UnsetType = msgspec.UNSET
-    parameters: dict[str, int] | None = None
+    data: Raw | msgspec.UnsetType = msgspec.UNSET
+    parameters: Parameters | None = None
 
 
 class _Response(msgspec.Struct, omit_defaults=True):
@@ -41,27 +45,47 @@ class _Response(msgspec.Struct, omit_defaults=True):
 _encoder = msgspec.json.Encoder()
 
 
-def write_answer(model: LoadedModel, request: InferRequest, results: Mapping[str, np.ndarray]) -> InferAnswer:
-    """Return the answer that holds these results as the request wants them.
+def write_answer(call: Call, request: InferRequest, results: Mapping[str, np.ndarray]) -> InferAnswer:
+    """Return the answer that holds these results as the request wants them; what is too large goes to payloads.
 
     Raises:
         InvalidInput: An output cannot be answered as classes.
+        AnswerTooLarge: The answer is, and not all that is too large may go through the payload bucket.
     """
-    datatypes = {spec.name: spec.datatype for spec in model.manifest.outputs}
-    tensors = []
-    buffers = []
-    for wanted in request.outputs:
-        name = wanted.name
-        array, datatype = results[name], datatypes[name]
-        if wanted.classes is not None:
-            array, datatype = classify(name, array, wanted.classes, labels_of(model.manifest, name)), "BYTES"
-        if wanted.binary:
-            buffer = encode_binary(array, datatype)
-            buffers.append(buffer)
-            tensors.append(_OutputTensor(name, array.shape, datatype, parameters={"binary_data_size": len(buffer)}))
-        else:
-            tensors.append(_OutputTensor(name, array.shape, datatype, encode_tensor(array)))
-    text = _encoder.encode(_Response(model.name, model.version, tensors, request.id))
+    model, transfer, max_answer_bytes = call.model, call.transfer, call.max_answer_bytes
+    arrays = {wanted.name: _array(model, wanted, results[wanted.name]) for wanted in request.outputs}
+    allowed = {wanted.name for wanted in request.outputs if wanted.payload}
+    binary = {wanted.name for wanted in request.outputs if wanted.binary}
+    buffers = {name: encode_binary(*arrays[name]) for name in binary}
+    # of elements in JSON, each takes a digit and a comma at least
+    sizes = {name: len(buffers[name]) if name in binary else 2 * array.size for name, (array, _) in arrays.items()}
+    sent = outputs_to_send(transfer, sizes, allowed, sum(sizes.values()), max_answer_bytes)
+    tensors = {name: _OutputTensor(name, array.shape, datatype) for name, (array, datatype) in arrays.items()}
+    for name, tensor in tensors.items():
+        if name in binary:
+            tensor.parameters = {"binary_data_size": len(buffers[name])}
+        elif name not in sent:
+            tensor.data = Raw(_encoder.encode(encode_tensor(arrays[name][0])))
+            sizes[name] = len(memoryview(tensor.data))
+    response = _Response(model.name, model.version, [*tensors.values()], request.id)
+    text = _encoder.encode(response)
+    if max_answer_bytes:
+        left = {name: size for name, size in sizes.items() if name not in sent}
+        found = len(text) + sum(left[name] for name in left.keys() & binary) + len(sent) * ADDRESS_BYTES
+        sent += outputs_to_send(transfer, left, allowed, found, max_answer_bytes)
+    for name in sent:
+        buffer = buffers.pop(name, None)
+        tensors[name].data = msgspec.UNSET
+        tensors[name].parameters = send_output(transfer, bytes(buffer or encode_binary(*arrays[name])))
+    if sent:
+        text = _encoder.encode(response)
     if not buffers:
         return InferAnswer(text, None)
-    return InferAnswer(b"".join([text, *buffers]), len(text))
+    return InferAnswer(b"".join([text, *(buffers[name] for name in tensors if name in buffers)]), len(text))
+
+
+def _array(model: LoadedModel, wanted: WantedOutput, found: np.ndarray) -> tuple[np.ndarray, Datatype]:
+    if wanted.classes is not None:
+        return classify(wanted.name, found, wanted.classes, labels_of(model.manifest, wanted.name)), "BYTES"
+    [datatype] = [spec.datatype for spec in model.manifest.outputs if spec.name == wanted.name]
+    return found, datatype

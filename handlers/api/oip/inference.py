@@ -26,6 +26,8 @@ _DIGITS = 18  # hold any length there is; int() refuses thousands of them
 def infer(call: Call, body: bytes, json_bytes: int | None = None) -> InferAnswer:
     """Run the model on the tensors in `body` and return the answer.
 
+    Tensors may travel through the payload bucket; `Transfer` raises more than is listed here.
+
     Args:
         call: To the model.
         body: JSON, and after it binary tensors.
@@ -37,10 +39,10 @@ def infer(call: Call, body: bytes, json_bytes: int | None = None) -> InferAnswer
         RuntimeFailure: The model could not be run for want of memory.
     """
     with call.clock.phase("decode"):
-        request = read_request(call.model.manifest, body, json_bytes)
+        request = read_request(call.model.manifest, body, json_bytes, call.transfer)
     results = call.run(request.inputs, [output.name for output in request.outputs])
     with call.clock.phase("encode"):
-        return write_answer(call.model, request, results)
+        return write_answer(call, request, results)
 
 
 async def _infer(request: Request) -> Response:

@@ -10,7 +10,9 @@ from msgspec import Meta, Raw
 
 from handlers.api.oip.binary import decode_binary, element_bytes
 from handlers.api.oip.tensors import decode_tensor
+from handlers.api.payload_tensors import check_payload_size, fetch_inputs
 from handlers.errors import InvalidInput, NotSupported
+from handlers.payloads.transfer import Transfer
 from handlers.registry.manifest import Manifest, TensorSpec
 from handlers.tasks.arrays import Arrays
 from handlers.tasks.tensor import check_names, check_tensor, show_names
@@ -25,11 +27,15 @@ _MICROSECONDS = 1_000_000
 
 @dataclass(frozen=True)
 class WantedOutput:
-    """An output to send: as binary or JSON; `classes`, if given, is how many elements to name in place of all."""
+    """An output to send: as binary or JSON; `classes`, if given, is how many elements to name in place of all.
+
+    `payload` says whether it may go through the payload bucket, if the answer is too large.
+    """
 
     name: str
     binary: bool
     classes: int | None = None
+    payload: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,24 +78,27 @@ class _RequestParameters(msgspec.Struct):
     """Those of a request that mean something here; `timeout` in microseconds, 0: none."""
 
     binary_data_output: bool = False
+    payload_output: bool = False
     timeout: Annotated[int, Meta(ge=0)] = 0
 
 
 class _InputParameters(msgspec.Struct):
     binary_data_size: Annotated[int, Meta(ge=0)] | None = None
+    payload: str | None = None
     shared_memory_region: str | None = None
 
 
 class _OutputParameters(msgspec.Struct):
     binary_data: bool | None = None
     classification: Annotated[int, Meta(ge=1)] | None = None
+    payload_output: bool | None = None
     shared_memory_region: str | None = None
 
 
 _decoder = msgspec.json.Decoder(_Request)
 
 
-def read_request(manifest: Manifest, body: bytes, json_bytes: int | None) -> InferRequest:
+def read_request(manifest: Manifest, body: bytes, json_bytes: int | None, transfer: Transfer) -> InferRequest:
     """Return what a request asks of a model.
 
     Args:
@@ -97,6 +106,7 @@ def read_request(manifest: Manifest, body: bytes, json_bytes: int | None) -> Inf
         body: JSON, and after it the binary tensors in the order of the inputs.
         json_bytes: Length of the JSON; None: all of it. 0: the body is the elements of the only input, and all outputs
             are wanted in binary.
+        transfer: For inputs in the payload bucket; it raises more than is listed here.
 
     Raises:
         InvalidInput: The body is no inference request, or not one that this model can take.
@@ -112,8 +122,10 @@ def read_request(manifest: Manifest, body: bytes, json_bytes: int | None) -> Inf
     request = _decode(whole[:json_bytes])
     parameters = _read_parameters("request", request.parameters, _RequestParameters)
     binary = whole[len(body) if json_bytes is None else json_bytes :]
-    inputs = _read_inputs(manifest.inputs, request.inputs, binary, framed=json_bytes is not None)
-    outputs = _read_outputs(manifest.outputs, request.outputs or [], binary=parameters.binary_data_output)
+    outputs = _read_outputs(manifest.outputs, request.outputs or [], parameters)
+    if any(output.payload for output in outputs):
+        transfer.check()
+    inputs = _read_inputs(manifest.inputs, request.inputs, binary, transfer, framed=json_bytes is not None)
     return InferRequest(inputs, outputs, request.id, parameters.timeout / _MICROSECONDS or None)
 
 
@@ -129,38 +141,57 @@ def _decode(text: memoryview) -> _Request:
 
 
 def _read_inputs(
-    known: Sequence[TensorSpec], tensors: Sequence[_InputTensor], binary: memoryview, *, framed: bool
+    known: Sequence[TensorSpec],
+    tensors: Sequence[_InputTensor],
+    binary: memoryview,
+    transfer: Transfer,
+    *,
+    framed: bool,
 ) -> Arrays:
     specs = {spec.name: spec for spec in known}
     check_names([tensor.name for tensor in tensors], specs)
-    arrays: Arrays = {}
+    buffers: dict[str, memoryview] = {}
+    payloads: dict[str, str] = {}
     used = 0
     for tensor in tensors:
-        spec = specs[tensor.name]
-        check_tensor(spec, tensor.datatype, tensor.shape)
-        size = _binary_size(tensor, len(binary) - used, framed=framed)
-        if size is None:
-            text = memoryview(tensor.data)
-            arrays[tensor.name] = decode_tensor(tensor.name, spec.datatype, tensor.shape, text)
-        else:
-            data = binary[used : used + size]
-            arrays[tensor.name] = decode_binary(tensor.name, spec.datatype, tensor.shape, data)
-            used += size
+        check_tensor(specs[tensor.name], tensor.datatype, tensor.shape)
+        parameters = _read_input_parameters(tensor, len(binary) - used, framed=framed)
+        if parameters.payload is not None:
+            check_payload_size(specs[tensor.name], tensor.shape, parameters.payload)
+            payloads[tensor.name] = parameters.payload
+        elif parameters.binary_data_size is not None:
+            buffers[tensor.name] = binary[used : used + parameters.binary_data_size]
+            used += parameters.binary_data_size
     if used != len(binary):
         msg = f"body: {len(binary) - used} bytes after the last binary tensor, expected none"
         raise InvalidInput(msg)
-    return arrays
+    buffers |= fetch_inputs(transfer, payloads)
+    return {
+        tensor.name: decode_binary(tensor.name, specs[tensor.name].datatype, tensor.shape, buffers[tensor.name])
+        if tensor.name in buffers
+        else decode_tensor(tensor.name, specs[tensor.name].datatype, tensor.shape, memoryview(tensor.data))
+        for tensor in tensors
+    }
 
 
-def _binary_size(tensor: _InputTensor, left: int, *, framed: bool) -> int | None:
-    """Return how many bytes of binary data are the tensor's, None where its data is in the JSON."""
+def _read_input_parameters(tensor: _InputTensor, left: int, *, framed: bool) -> _InputParameters:
+    """Return where the tensor's data is: in the JSON, or `binary_data_size` bytes behind it, or in a payload."""
     subject = f"input {tensor.name!r}"
     parameters = _read_parameters(subject, tensor.parameters, _InputParameters)
     _refuse_shared_memory(subject, parameters.shared_memory_region)
     size = parameters.binary_data_size
-    if (size is None) == (len(memoryview(tensor.data)) == 0):
-        found = "neither" if size is None else "both"
-        msg = f"{subject}: {found}, expected either `data` or the parameter binary_data_size"
+    places = [
+        place
+        for place, there in {
+            "`data`": len(memoryview(tensor.data)) > 0,
+            "binary_data_size": size is not None,
+            "payload": parameters.payload is not None,
+        }.items()
+        if there
+    ]
+    if len(places) != 1:
+        found = " and ".join(places) or "neither"
+        msg = f"{subject}: {found}, expected either `data` or one of the parameters binary_data_size and payload"
         raise InvalidInput(msg)
     if size is not None and not framed:
         msg = f"{subject}: binary data, expected the header Inference-Header-Content-Length to say where it begins"
@@ -168,15 +199,15 @@ def _binary_size(tensor: _InputTensor, left: int, *, framed: bool) -> int | None
     if size is not None and size > left:
         msg = f"{subject}: binary_data_size {size}, expected at most {left}, which are left of the body"
         raise InvalidInput(msg)
-    return size
+    return parameters
 
 
 def _read_outputs(
-    known: Sequence[TensorSpec], requested: Sequence[_RequestedOutput], *, binary: bool
+    known: Sequence[TensorSpec], requested: Sequence[_RequestedOutput], request: _RequestParameters
 ) -> list[WantedOutput]:
     names = [spec.name for spec in known]
     if not requested:
-        return [WantedOutput(name, binary) for name in names]
+        return [WantedOutput(name, request.binary_data_output, payload=request.payload_output) for name in names]
     asked = [output.name for output in requested]
     if len(set(asked)) != len(asked) or not set(asked) <= set(names):
         msg = f"outputs: {show_names(asked)}, expected each at most once of: {', '.join(names)}"
@@ -186,8 +217,9 @@ def _read_outputs(
         subject = f"output {output.name!r}"
         parameters = _read_parameters(subject, output.parameters, _OutputParameters)
         _refuse_shared_memory(subject, parameters.shared_memory_region)
-        as_binary = binary if parameters.binary_data is None else parameters.binary_data
-        wanted.append(WantedOutput(output.name, as_binary, parameters.classification))
+        binary = request.binary_data_output if parameters.binary_data is None else parameters.binary_data
+        payload = request.payload_output if parameters.payload_output is None else parameters.payload_output
+        wanted.append(WantedOutput(output.name, binary, parameters.classification, payload))
     return wanted
 
 

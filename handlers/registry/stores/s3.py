@@ -1,7 +1,6 @@
 """The store in S3: `s3://bucket[/prefix]`. Endpoint, region and credentials are the standard AWS settings of boto3."""
 
 import io
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +14,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handlers.errors import InvalidName, InvalidSetting, ObjectChanged, ObjectExists, StoreError, StoreUnavailable
+from handlers.errors import InvalidSetting, ObjectChanged, ObjectExists, StoreError, StoreUnavailable
 from handlers.registry.stores import Progress, StoredObject
 from handlers.registry.stores.keys import check_key, check_prefix, is_segment
 from handlers.registry.stores.s3_errors import FAILURES, explain, is_missing_object, status
 from handlers.registry.stores.s3_upload import WRITE_ID, Uploads
+from handlers.registry.stores.s3_url import split_s3_url
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["S3Store"]
 
-# docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-_BUCKET = re.compile(r"(?!\d+\.\d+\.\d+\.\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _CONFIG = Config(
     signature_version="s3v4",
     connect_timeout=3,
@@ -60,17 +58,7 @@ class S3Store:
         Raises:
             InvalidSetting: The URL is not of this form, or the AWS settings make no sense.
         """
-        scheme, _, rest = url.partition("://")
-        bucket, _, path = rest.partition("/")
-        if scheme != "s3" or _BUCKET.fullmatch(bucket) is None:
-            msg = f"store URL: {url!r}, expected s3://bucket[/prefix], the bucket 3 to 63 of a-z, 0-9, '.' and '-'"
-            raise InvalidSetting(msg)
-        prefix = path.removesuffix("/") + "/" if path else ""
-        try:
-            check_prefix(prefix)
-        except InvalidName as error:
-            msg = f"store URL: {url!r}, expected a prefix that is a key; {error}"
-            raise InvalidSetting(msg) from error
+        bucket, prefix = split_s3_url(url)
         try:
             client = boto3.session.Session().client("s3", config=_CONFIG)
         except (BotoCoreError, ValueError) as error:

@@ -16,8 +16,12 @@ from handlers.telemetry import Telemetry
 from tests.artifacts import publish_graphs
 from tests.graphs import affine, gather, identity, sum_and_difference
 from tests.handlers.api.gateway import Gateway
+from tests.handlers.api.watch import FUZZING, Watch
 
 MAX_BODY_BYTES = 1_000_000
+MOST_CPU_S = 1.0
+HANG_S = 30.0  # by the clock, on a machine where others are at work
+WATCHES: list[Watch] = []
 VARIABLE = ("rows", "columns")
 
 
@@ -51,9 +55,39 @@ def gateway(service: Service) -> Iterator[Gateway]:
     gateway.close()
 
 
+@pytest.fixture(scope="session")
+def fuzzed(service: Service) -> Iterator[Gateway]:
+    """A gateway of its own to the same models: it counts what comes in, and in a long run nothing may take long."""
+    service.models.await_all(60)
+    watch = Watch(create_app(service))
+    WATCHES.append(watch)
+    gateway = Gateway(watch)
+    yield gateway
+    gateway.close()
+    if FUZZING:
+        assert watch.most_cpu_s < MOST_CPU_S
+        assert watch.slowest_s < HANG_S
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was fuzzed."""
+    for watch in WATCHES:
+        terminalreporter.write_line(
+            f"fuzzing: {watch.cases} cases, the hardest took {watch.most_cpu_s:.3f} s of the processor, "
+            f"the slowest {watch.slowest_s:.3f} s"
+        )
+
+
+class _Nowhere(io.StringIO):
+    """Takes text and keeps none: a log in memory would look like a leak."""
+
+    def write(self, text: str, /) -> int:
+        return len(text)
+
+
 def make_service(settings: Settings) -> Service:
     """Return a service that keeps its log and its metrics to itself."""
-    telemetry = Telemetry("INFO", log_stream=io.StringIO(), emit_metrics=False)
+    telemetry = Telemetry("INFO", log_stream=_Nowhere(), emit_metrics=False)
     return Service(Models(settings, telemetry), telemetry, MAX_BODY_BYTES)
 
 

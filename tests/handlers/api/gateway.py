@@ -12,10 +12,19 @@ from urllib.parse import quote
 
 import httpx
 from awslambdaric.lambda_context import LambdaContext  # type: ignore[import-untyped]
-from fastapi import FastAPI
 from mangum import Mangum
+from mangum.types import ASGI
 
-__all__ = ["Answer", "Gateway", "binary_tensor", "infer_body", "invocation_context", "rest_event", "tensor"]
+__all__ = [
+    "Answer",
+    "Gateway",
+    "binary_tensor",
+    "http_event",
+    "infer_body",
+    "invocation_context",
+    "rest_event",
+    "tensor",
+]
 
 Json = Any
 
@@ -33,7 +42,7 @@ class Answer:
 class Gateway:
     """Hands requests to an application, one at a time, as a Lambda environment does."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: ASGI) -> None:
         self._app = app
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
@@ -55,7 +64,12 @@ class Gateway:
         answer = self._handler(event, context or invocation_context())
         found = {name: values[0] for name, values in answer["multiValueHeaders"].items()} | answer["headers"]
         text, tensors = _split(answer, found)
-        return Answer(answer["statusCode"], found, json.loads(text, parse_constant=_refuse_constant), tensors)
+        return Answer(answer["statusCode"], found, _read_json(text), tensors)
+
+    def invoke(self, event: Json) -> Json:
+        """Return what the function answers to an event."""
+        asyncio.set_event_loop(self._loop)
+        return self._handler(event, invocation_context())
 
     def infer(self, model: str, body: "bytes | Json", *, version: str | None = None) -> Answer:
         """Send an inference request."""
@@ -97,7 +111,7 @@ class Gateway:
         self._loop.run_until_complete(self._app(whole, receive, send))
         start, *rest = messages
         headers = {name.decode(): value.decode() for name, value in start["headers"]}
-        return Answer(start["status"], headers, json.loads(b"".join(part["body"] for part in rest)))
+        return Answer(start["status"], headers, _read_json(b"".join(part["body"] for part in rest)))
 
     def close(self) -> None:
         """End the threads and the loop."""
@@ -146,6 +160,67 @@ def rest_event(method: str, path: str, body: bytes = b"", *, headers: Mapping[st
     }
 
 
+def http_event(  # noqa: PLR0913 - the last three by name only, and rarely
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    headers: Mapping[str, str] | None = None,
+    stage: str = "$default",
+    domain: str = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com",
+) -> Json:
+    """Return the event of an HTTP API or a function URL, payload 2.0; text is not base64 there.
+
+    Args:
+        method: As it was sent.
+        path: As the event has it, a stage included; with its query.
+        body: Of the request.
+        headers: Beside those that every client sends.
+        stage: "$default", or a name.
+        domain: That the client has called: of the API, a function URL, or one's own.
+    """
+    sent = {
+        "accept": "*/*",
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "host": domain,
+        "x-forwarded-for": "203.0.113.7",
+        "x-forwarded-port": "443",
+        "x-forwarded-proto": "https",
+    } | {name.lower(): value for name, value in (headers or {}).items()}
+    path, _, query = path.partition("?")
+    is_text = sent["content-type"].startswith(("text/", "application/json"))
+    event = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": sent,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "a1b2c3d4e5",
+            "domainName": domain,
+            "domainPrefix": domain.partition(".")[0],
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "203.0.113.7",
+                "userAgent": "curl/8.5.0",
+            },
+            "requestId": str(uuid.uuid4()),
+            "routeKey": "$default",
+            "stage": stage,
+            "time": "14/Nov/2024:11:40:16 +0000",
+            "timeEpoch": 1731584416005,
+        },
+        "isBase64Encoded": bool(body) and not is_text,
+    }
+    if body:
+        event["body"] = body.decode(errors="replace") if is_text else base64.b64encode(body).decode()
+    return event
+
+
 def invocation_context(request_id: str | None = None, *, seconds_left: float = 30.0) -> LambdaContext:
     """Return what Lambda's runtime client hands to a handler beside the event."""
     deadline_ms = int((time.time() + seconds_left) * 1000)
@@ -179,6 +254,10 @@ def _split(answer: Json, headers: Mapping[str, str]) -> tuple[bytes, bytes]:
     body = base64.b64decode(answer["body"], validate=True)
     assert int(headers["content-length"]) == len(body)
     return body[: int(json_bytes)], body[int(json_bytes) :]
+
+
+def _read_json(text: str | bytes) -> Json:
+    return json.loads(text, parse_constant=_refuse_constant) if text else None
 
 
 def _refuse_constant(name: str) -> None:

@@ -8,6 +8,7 @@ STATUSES = {
     "InvalidName": 400,
     "ModelNotFound": 404,
     "VersionNotFound": 404,
+    "PayloadNotFound": 404,
     "PayloadTooLarge": 413,
     "AnswerTooLarge": 413,
     "UnsupportedMedia": 415,

@@ -143,8 +143,16 @@ def test_a_raw_request_that_is_not_the_input_is_refused(gateway: Gateway, model:
         (infer_body(AFFINE), ROW[:-1], "input 'x': binary_data_size 12, expected at most 11, which are left of the"),
         (infer_body(AFFINE), ROW + b"\0", "body: 1 bytes after the last binary tensor, expected none"),
         (infer_body(X), ROW, "body: 12 bytes after the last binary tensor, expected none"),
-        (infer_body({**X, **AFFINE}), ROW, "input 'x': both, expected either `data` or the parameter binary_data_size"),
-        (infer_body({**AFFINE, "parameters": {}}), ROW, "input 'x': neither, expected either `data` or the parameter "),
+        (
+            infer_body({**X, **AFFINE}),
+            ROW,
+            "input 'x': `data` and binary_data_size, expected either ",
+        ),
+        (
+            infer_body({**AFFINE, "parameters": {}}),
+            ROW,
+            "input 'x': neither, expected either `data` or one ",
+        ),
         (infer_body(binary_tensor("x", "FP32", [1, 3], -1)), ROW, SIZE + "Expected `int` >= 0 - at `$.binary_data_si"),
         (infer_body(binary_tensor("x", "FP32", [1, 3], 12.5)), ROW, SIZE + "Expected `int | null`, got `float`"),
         (infer_body(binary_tensor("x", "FP32", [1, 3], "12")), ROW, SIZE + "Expected `int | null`, got `str`"),

@@ -123,7 +123,7 @@ def open_tokenizer(path: Path, tokenization: Tokenization) -> Tokenizer:
 
 
 def _arrays(tokenizer: Tokenizer, encoding: Encoding, batch: Sequence[Tokens]) -> Arrays:
-    largest = max(max(tokens.ids, default=0) for tokens in batch)
+    largest = max(int(tokens.ids.max(initial=0)) for tokens in batch)
     if largest >= encoding.vocabulary:
         msg = (
             f"tokenizer {encoding.tokenizer}: token {largest}, expected ids below the model's vocab_size "

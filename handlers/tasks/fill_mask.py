@@ -53,7 +53,7 @@ class FillMask(TextTask):
         prepared = super().prepare(instances)
         for number, tokens in enumerate(prepared):
             assert isinstance(tokens, Tokens)  # noqa: S101 - as TextTask prepares them
-            count = tokens.ids.count(self._mask_id)
+            count = int(np.count_nonzero(tokens.ids == self._mask_id))
             if count != 1:
                 read = f"the {tokens.length} tokens that are read of it"
                 msg = f"instances[{number}]: {count} times {self._definition.mask_token} in {read}, expected it once"
@@ -68,7 +68,7 @@ class FillMask(TextTask):
         """See `Task.answer`. A list of `{"score", "token", "token_str", "sequence"}`, the best first."""
         assert isinstance(options, int)  # noqa: S101 - as check_options returns it
         logits = outputs[self._definition.output]  # [batch, sequence, vocabulary]
-        texts = [tokens.ids for tokens in prepared if isinstance(tokens, Tokens)]
+        texts = [tokens.ids.tolist() for tokens in prepared if isinstance(tokens, Tokens)]
         places = [ids.index(self._mask_id) for ids in texts]
         rows = scores(logits[np.arange(len(texts)), places], "softmax")
         return [self._fill(ids, place, row, options) for ids, place, row in zip(texts, places, rows, strict=True)]

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
     TextDefinition = EmbeddingTask | FillMaskTask | TextClassificationTask | TokenClassificationTask
 
-__all__ = ["TextTask"]
+__all__ = ["TextTask", "check_count"]
 
 _INT64_MATRIX = 2
+_MOST_TEXTS = 100_000  # each takes some 400 bytes, however short it is
 
 
 class TextTask:
@@ -35,6 +36,8 @@ class TextTask:
     media_types: tuple[str, ...] = ("text/plain",)
     takes_pairs: ClassVar[bool] = False
     """Whether an instance may be `{"text": "...", "text_pair": "..."}` too."""
+    keeps_places: ClassVar[bool] = False
+    """Whether the answer needs to know where in the text the tokens are."""
 
     def __init__(
         self,
@@ -60,8 +63,9 @@ class TextTask:
 
     def prepare(self, instances: Sequence[object]) -> list[Prepared]:
         """See `Task.prepare`."""
+        check_count(instances)
         texts = [self._read(number, instance) for number, instance in enumerate(instances)]
-        return list(self.tokenizer.encode(texts))
+        return list(self.tokenizer.encode(texts, places=self.keeps_places))
 
     def collate(self, prepared: Sequence[Prepared]) -> Arrays:
         """See `Task.collate`."""
@@ -87,7 +91,7 @@ class TextTask:
         if isinstance(instance, str):
             return instance
         if isinstance(instance, bytes):
-            return _decode(instance)
+            return _decode(number, instance)
         if isinstance(instance, dict) and all(isinstance(value, str) for value in instance.values()):
             if instance.keys() == {"text"}:
                 return str(instance["text"])
@@ -103,11 +107,22 @@ class TextTask:
         raise InvalidInput(msg)
 
 
-def _decode(body: bytes) -> str:
+def check_count(instances: Sequence[object]) -> None:
+    """Refuse more instances than can be held at once: a body of 6 MB may have two million empty ones.
+
+    Raises:
+        InvalidInput: There are more.
+    """
+    if len(instances) > _MOST_TEXTS:
+        msg = f"instances: {len(instances)}, expected at most {_MOST_TEXTS}; send them in several requests"
+        raise InvalidInput(msg)
+
+
+def _decode(number: int, body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as error:
-        msg = f"body: {error.reason} at byte {error.start}, expected text in UTF-8"
+        msg = f"instances[{number}]: {error.reason} at byte {error.start}, expected text in UTF-8"
         raise InvalidInput(msg) from error
 
 

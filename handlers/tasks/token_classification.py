@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -40,6 +40,8 @@ class _Entity:
 
 class TokenClassification(TextTask):
     """Implements `handlers.tasks.task.Task`; answers as the pipeline `token-classification` of transformers does."""
+
+    keeps_places: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -89,15 +91,14 @@ class TokenClassification(TextTask):
         return {"type": "array", "items": {"oneOf": kinds}}
 
     def _entities(self, tokens: Tokens, rows: np.ndarray) -> list[_Entity]:
-        encoding: Any = tokens.encoding
+        assert tokens.places is not None  # noqa: S101 - as prepare returns them
         entities = []
         best = rows.argmax(axis=-1).tolist()
-        for index, special in enumerate(encoding.special_tokens_mask):
-            if special:
+        for index, (token, (start, end)) in enumerate(zip(tokens.ids.tolist(), tokens.places.tolist(), strict=True)):
+            if start < 0:  # a special token
                 continue
-            start, end = encoding.offsets[index]
-            known = tokens.ids[index] != self._unknown_id
-            word = encoding.tokens[index] if known else str(tokens.text)[start:end]
+            known = token != self._unknown_id
+            word = self.tokenizer.backend.id_to_token(token) if known else str(tokens.text)[start:end]
             label = best[index]
             entities.append(_Entity(self._definition.labels[label], rows[index, label], index, word, start, end))
         return entities

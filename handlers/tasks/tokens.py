@@ -1,7 +1,7 @@
 """From text to tokens to arrays: the one place that uses `tokenizers`, for the service and the export step alike."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,18 +23,20 @@ Text = str | tuple[str, str]
 # the rest is not looked at: a megabyte takes half a second, and all but the beginning of it would be cut off again.
 _CHARACTERS_OF_A_TOKEN = 64
 
-_IDS = 2**32  # what an id is in `tokenizers`
+_SLICE_CHARACTERS = 65_536  # what is tokenised at once: `tokenizers` holds some 100 bytes for each token of it
+_SLICE_TEXTS = 1_000
+_IDS = 2**31  # more than any tokenizer has
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A text as the model reads it: `ids` and `types` of each token, special ones included, without padding."""
+    """A text as the model reads it: each token, special ones included, without padding. `text` only with `places`."""
 
-    ids: list[int]
-    types: list[int]
+    ids: np.ndarray  # int32 [length]
+    types: np.ndarray  # int32 [length]
+    places: np.ndarray | None = None
+    """int32 [length, 2]: where in the text each token begins and ends, in characters; -1 for special ones."""
     text: Text = ""
-    encoding: Any = None
-    """What `tokenizers` says of the tokens: where in the text they are, which are special. None for ids of a user's."""
 
     @property
     def length(self) -> int:
@@ -80,13 +82,22 @@ class Tokenizer:
         self._tokenization = tokenization
         self._most_characters = longest * _CHARACTERS_OF_A_TOKEN
 
-    def encode(self, texts: Sequence[Text]) -> list[Tokens]:
-        """Return the tokens of each text, truncated. Of a text, 64 characters are read for each of `max_tokens`."""
-        encodings = self.backend.encode_batch([self._bounded(text) for text in texts])
-        return [
-            Tokens(encoding.ids, encoding.type_ids, text, encoding)
-            for text, encoding in zip(texts, encodings, strict=True)
-        ]
+    def encode(self, texts: Sequence[Text], *, places: bool = False) -> list[Tokens]:
+        """Return the tokens of each text, truncated. Of a text, 64 characters are read for each of `max_tokens`.
+
+        Args:
+            texts: Any number of them.
+            places: Whether the texts are kept with the tokens' places in them.
+        """
+        encode = self.backend.encode_batch if places else self.backend.encode_batch_fast
+        found: list[Tokens] = []
+        for batch in _slices([self._bounded(text) for text in texts]):
+            encodings = encode(batch)
+            if places:
+                found += [_with_places(encoding, text) for encoding, text in zip(encodings, batch, strict=True)]
+            else:
+                found += [Tokens(_array(encoding.ids), _array(encoding.type_ids)) for encoding in encodings]
+        return found
 
     def take_ids(self, ids: Sequence[object]) -> Tokens:
         """Return the tokens with these ids, truncated.
@@ -110,8 +121,8 @@ class Tokenizer:
         before, after = self._ends
         whole = checked[: len(before)] == before and checked[len(checked) - len(after) :] == after
         inner = checked[len(before) : len(checked) - len(after)] if whole else checked
-        kept = [*before, *inner[: self._tokenization.max_tokens - len(before) - len(after)], *after]
-        return Tokens(kept, [0] * len(kept))
+        kept = _array([*before, *inner[: self._tokenization.max_tokens - len(before) - len(after)], *after])
+        return Tokens(kept, np.zeros_like(kept))
 
     def collate(self, batch: Sequence[Tokens]) -> Arrays:
         """Return the model's inputs, int64 [batch, sequence], padded behind the tokens."""
@@ -131,13 +142,33 @@ class Tokenizer:
     @functools.cached_property
     def _ends(self) -> tuple[list[int], list[int]]:
         """The special tokens before and after each text."""
-        [tokens] = self.encode(["a"])
-        special = tokens.encoding.special_tokens_mask
-        first = special.index(0) if 0 in special else len(special)
-        last = len(special) - special[::-1].index(0) if 0 in special else len(special)
-        return tokens.ids[:first], tokens.ids[last:]
+        found = self.backend.encode("a")
+        ids, special = found.ids, found.special_tokens_mask
+        first = special.index(0) if 0 in special else len(ids)
+        last = len(ids) - special[::-1].index(0) if 0 in special else len(ids)
+        return ids[:first], ids[last:]
 
     def _bounded(self, text: Text) -> Text:
         if isinstance(text, str):
             return text[: self._most_characters]
         return text[0][: self._most_characters], text[1][: self._most_characters]
+
+
+def _slices(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
+    """Yield the texts in their order, as many at once as take little memory while they are tokenised."""
+    start = characters = 0
+    for index, text in enumerate(texts):
+        characters += len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
+        if characters > _SLICE_CHARACTERS or index + 1 - start >= _SLICE_TEXTS or index + 1 == len(texts):
+            yield texts[start : index + 1]
+            start, characters = index + 1, 0
+
+
+def _with_places(encoding: Any, text: Text) -> Tokens:  # noqa: ANN401 - of `tokenizers`, which has no types
+    special = np.array(encoding.special_tokens_mask, bool)
+    places = np.where(special[:, np.newaxis], -1, _array(encoding.offsets).reshape(-1, 2))
+    return Tokens(_array(encoding.ids), _array(encoding.type_ids), places, text)
+
+
+def _array(values: Sequence[Any]) -> np.ndarray:
+    return np.array(values, np.int32)

@@ -106,7 +106,7 @@ def expect_alike(found: Any, right: Any) -> None:
 def expect_classified_alike(folder: Path, work: Path, texts: list[str]) -> None:
     classify = pipe("text-classification", folder)
     limit = task_of(folder).tokenization.max_tokens
-    pairs = [{"text": first, "text_pair": second} for first, second in zip(texts, reversed(texts), strict=True)]
+    pairs = [{"text": first, "text_pair": second} for first, second in zip(texts[:12], reversed(texts), strict=False)]
     with served(folder, work) as model:
         right = [classify([text], top_k=None, truncation=True, max_length=limit)[0] for text in texts]
         expect_alike(model.predict(texts), right)
@@ -126,9 +126,11 @@ def expect_entities_alike(folder: Path, work: Path, texts: list[str]) -> None:
 
 def expect_filled_alike(folder: Path, work: Path, texts: list[str]) -> None:
     fill = pipe("fill-mask", folder)
+    cut = {"truncation": True, "max_length": task_of(folder).tokenization.max_tokens}
     with served(folder, work) as model:
-        expect_alike(model.predict(texts), [fill(text) for text in texts])
-        expect_alike(model.predict(texts[:3], top_k=12), [fill(text, top_k=12) for text in texts[:3]])
+        expect_alike(model.predict(texts), [fill(text, tokenizer_kwargs=cut) for text in texts])
+        right = [fill(text, top_k=12, tokenizer_kwargs=cut) for text in texts[:3]]
+        expect_alike(model.predict(texts[:3], top_k=12), right)
 
 
 @pytest.mark.parametrize(
@@ -279,4 +281,4 @@ def test_minilm_with_its_word_embeddings_as_decoder_fills_masks_as_the_pipeline(
 ) -> None:
     save(tmp_path / "m", minilm, "BertForMaskedLM", lambda model: model.tie_weights())
     masked = [" ".join(["[MASK]" if i == 1 else word for i, word in enumerate(text.split())]) for text in reviews]
-    expect_filled_alike(tmp_path / "m", tmp_path, [text for text in masked if text.count("[MASK]") == 1][:40])
+    expect_filled_alike(tmp_path / "m", tmp_path, [text for text in masked if text.count("[MASK]") == 1])

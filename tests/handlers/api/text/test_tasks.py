@@ -149,9 +149,21 @@ def test_an_option_that_makes_no_sense_is_refused(texts: Gateway, model: str, pa
     assert answer.body["error"].startswith("parameters: ")
 
 
+def test_more_instances_than_can_be_held_are_refused(texts: Gateway) -> None:
+    for model in ("judge", "embedder"):
+        answer = predict(texts, model, *[""] * 100_001)
+        assert answer.status == 400
+        assert answer.body["error"].startswith("instances: 100001, expected at most 100000; send them")
+
+
+def test_infer_takes_texts_too(texts: Gateway) -> None:
+    answer = texts.send("POST", "/v2/models/judge/infer", {"instances": ["good"], "parameters": {"top_k": 1}})
+    assert (answer.status, answer.body["predictions"][0][0]["label"]) == (200, "good")
+
+
 def test_a_body_that_is_no_text_is_refused(texts: Gateway) -> None:
     answer = texts.send("POST", "/v1/models/judge:predict", b"good\xff", headers={"Content-Type": "text/plain"})
     assert answer.status == 400
-    assert answer.body["error"] == "body: invalid start byte at byte 4, expected text in UTF-8"
+    assert answer.body["error"] == "instances[0]: invalid start byte at byte 4, expected text in UTF-8"
     lone = b'{"instances": ["\\ud800"]}'
     assert texts.send("POST", "/v1/models/judge:predict", lone).status == 400

@@ -4,6 +4,7 @@ import sys
 
 import uvicorn
 
+from handlers.api.answers import AnswerLimit
 from handlers.api.app import create_app
 from handlers.api.service import Service
 from handlers.registry.models import Models
@@ -18,6 +19,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     telemetry = Telemetry(settings.log_level, log_stream=sys.stderr, emit_metrics=False)
     models = Models(settings, telemetry)
     models.start()
-    app = create_app(Service(models, telemetry, settings.max_body_bytes))
+    limit = AnswerLimit(settings.max_answer_bytes)
+    app = create_app(Service(models, telemetry, settings.max_body_bytes, limit, shares_loop=True))
     # no access log: nothing of a request is logged
     uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", lifespan="off")

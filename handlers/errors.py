@@ -11,6 +11,7 @@ LambdaserveError
 ├── ModelNotFound           no such model here
 ├── VersionNotFound         the model is here, that version of it is not
 ├── ModelNotReady           the model should be here and cannot be served (yet)
+│   └── StillLoading        it is on its way: worth another try
 ├── InvalidSetting          the environment holds a setting that makes no sense
 ├── InvalidName             a model, alias, version or file name outside its alphabet
 ├── StoreError              the store did not do what was asked
@@ -94,6 +95,12 @@ class ModelNotReady(LambdaserveError):
     """The model should be here and cannot be served (yet)."""
 
     code = "model_not_ready"
+
+
+class StillLoading(ModelNotReady):
+    """The model is on its way: worth another try."""
+
+    code = "still_loading"
 
 
 class InvalidSetting(LambdaserveError):

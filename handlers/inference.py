@@ -18,10 +18,11 @@ models.start()
 
 from mangum import Mangum  # noqa: E402 - imported while the transfer runs
 
+from handlers.api.answers import AnswerLimit  # noqa: E402
 from handlers.api.app import create_app  # noqa: E402
 from handlers.api.service import Service  # noqa: E402
 
-app = create_app(Service(models, telemetry, settings.max_body_bytes))
+app = create_app(Service(models, telemetry, settings.max_body_bytes, AnswerLimit(settings.max_answer_bytes)))
 handler = Mangum(app, lifespan="off")  # startup and shutdown would run on every invocation otherwise
 
 # Lambda stops an init after 10 s and runs it again from the start: what is not loaded by then goes on in the first

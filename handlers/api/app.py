@@ -11,9 +11,11 @@ from starlette.responses import Response
 
 from handlers import __version__
 from handlers.api import kserve, oip
+from handlers.api.answers import AnswerLimit
 from handlers.api.service import Service
 from handlers.api.statuses import error_response, status_of
-from handlers.errors import LambdaserveError
+from handlers.api.visit import Visit
+from handlers.errors import AnswerTooLarge, LambdaserveError
 from handlers.telemetry import request_id
 
 if TYPE_CHECKING:
@@ -62,22 +64,63 @@ class _Boundary:
             await self.app(scope, receive, send)
             return
         token = request_id.set(_request_id(scope))
-        started = False
-
-        async def watch(message: "Message") -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         try:
-            await self.app(scope, receive, watch)
-        except Exception as error:  # the last line of defence: no traceback reaches the client
-            self.service.telemetry.crashed(error)
-            if started:
-                raise
-            await error_response(500, "internal error: the log has it under this request's id")(scope, receive, send)
+            with Visit(scope) as visit:
+                answer = _Answer(visit, self.service.answer_limit, send)
+                try:
+                    await self.app(scope, receive, answer.send)
+                except Exception as error:  # the last line of defence: no traceback reaches the client
+                    self.service.telemetry.crashed(error)
+                    if answer.started:
+                        raise
+                    crash = error_response(500, "internal error: the log has it under this request's id")
+                    await crash(scope, receive, send)
         finally:
             request_id.reset(token)
+
+
+class _Answer:
+    """An answer on its way out: given the times of its phases, and held back until it is known to be small enough."""
+
+    def __init__(self, visit: Visit, limit: AnswerLimit, send: "Send") -> None:
+        self.started = False
+        """Whether the client has got something."""
+        self._visit = visit
+        self._limit = limit
+        self._send = send
+        self._start: Message = {}
+        self._body: list[bytes] = []
+
+    async def send(self, message: "Message") -> None:
+        """Take the application's next message."""
+        if message["type"] == "http.response.start":
+            if phases := self._visit.clock.header:
+                message["headers"] = [*message.get("headers", []), (b"server-timing", phases.encode())]
+            self._start = message
+            if self._limit.max_bytes is None:
+                await self._forward(message)
+        elif self._limit.max_bytes is None:
+            await self._forward(message)
+        else:  # whole: Lambda hands on nothing before it has all
+            self._body.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                await self._send_whole(b"".join(self._body))
+
+    async def _send_whole(self, body: bytes) -> None:
+        headers = dict(self._start.get("headers", []))
+        media_type = headers.get(b"content-type", b"").decode("latin-1")
+        try:
+            self._limit.check(media_type, body, compressed=b"content-encoding" in headers)
+        except AnswerTooLarge as error:
+            refusal = error_response(status_of(error), str(error))
+            self._start = {"type": "http.response.start", "status": refusal.status_code, "headers": refusal.raw_headers}
+            body = bytes(refusal.body)
+        await self._forward(self._start)
+        await self._forward({"type": "http.response.body", "body": body})
+
+    async def _forward(self, message: "Message") -> None:
+        self.started = True
+        await self._send(message)
 
 
 def _request_id(scope: "Scope") -> str:

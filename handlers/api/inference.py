@@ -66,11 +66,12 @@ def infer(call: Call, body: bytes) -> bytes:
 
     Raises:
         InvalidInput: The body is no inference request, or not one that this model can take.
-        RuntimeFailure: The model could not be run for want of memory.
+        DeadlineExceeded, InsufficientMemory, RuntimeFailure: As `Call.run`.
     """
     model = call.model
     with call.clock.phase("decode"):
         request = _decode(body)
+        call.limit(request.parameters)
         inputs = _decode_inputs(model, request.inputs)
         names = _output_names(model, request.outputs or [])
     results = call.run(inputs, names)
@@ -94,7 +95,7 @@ def _decode(body: bytes) -> _InferRequest:
 
 
 def _decode_inputs(model: LoadedModel, tensors: Sequence[_InputTensor]) -> Arrays:
-    specs = {spec.name: spec for spec in model.manifest.inputs}
+    specs = {spec.name: spec for spec in model.inputs}
     check_names([tensor.name for tensor in tensors], specs)
     arrays: Arrays = {}
     for tensor in tensors:

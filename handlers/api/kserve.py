@@ -25,7 +25,7 @@ async def _predict(request: Request) -> Response:
     def answer(call: Call) -> list[object]:
         return predict(call, read_instances(media_type(request), body, model.task))
 
-    return json_response({"predictions": service.call(model, answer)})
+    return json_response({"predictions": await service.call(model, answer)})
 
 
 async def _ready(request: Request) -> Response:

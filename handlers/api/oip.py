@@ -44,8 +44,8 @@ async def _model_metadata(request: Request) -> Response:
             "name": model.name,
             "versions": [model.version],
             "platform": "onnx_onnxv1",
-            "inputs": model.manifest.inputs,
-            "outputs": model.manifest.outputs,
+            "inputs": model.inputs,
+            "outputs": model.outputs,
         }
     )
 
@@ -59,7 +59,7 @@ async def _infer(request: Request) -> Response:
     service = service_of(request)
     body = await read_body(request, service.max_body_bytes)
     model = await _model(request)
-    answer = service.call(model, lambda call: infer(call, body))
+    answer = await service.call(model, lambda call: infer(call, body))
     return Response(answer, media_type="application/json")
 
 

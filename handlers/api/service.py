@@ -3,11 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from handlers.api.call import Call
-from handlers.errors import LambdaserveError
+from handlers.api.answers import AnswerLimit
+from handlers.api.call import Call, HoldsUpOthers
+from handlers.api.visit import Visit, current_visit
+from handlers.clock import PhaseClock
+from handlers.errors import DeadlineExceeded, LambdaserveError, StillLoading
 from handlers.registry.loading import LoadedModel
 from handlers.registry.models import Models
 from handlers.telemetry import Telemetry
@@ -21,45 +24,106 @@ __all__ = ["Service", "service_of"]
 T = TypeVar("T")
 
 _WAIT_S = 20.0  # for models that are being loaded; API Gateway gives up after 29 s
-_MARGIN_S = 1.0  # left of Lambda's time to send an answer
+_MOST_ON_LOOP_S = 0.005  # that a prediction may hold up whatever else the embedded server has to do
 
 
 @dataclass(frozen=True)
 class Service:
-    """The models of this process behind any protocol."""
+    """The models of this process behind any protocol.
+
+    Attributes:
+        models: Which are served.
+        telemetry: Who is told how it goes.
+        max_body_bytes: A larger request is refused.
+        answer_limit: A larger answer is refused.
+        shares_loop: Whether other requests wait on the same event loop, as in the embedded server: what takes longer
+            than some milliseconds goes to a thread then. On Lambda there is one request at a time, and a thread would
+            only cost.
+    """
 
     models: Models
     telemetry: Telemetry
     max_body_bytes: int
+    answer_limit: AnswerLimit = field(default_factory=AnswerLimit)
+    shares_loop: bool = False
 
-    async def await_all(self, scope: "Scope") -> None:
-        """Return when every model is ready, after another try at those that are not.
+    async def await_all(self, scope: "Scope") -> None:  # noqa: ARG002 - what a protocol has at hand
+        """Return when every model is ready that is loaded at the start, after another try at those that are not.
 
         Raises:
             ModelNotReady: One is not, with the reason.
         """
         if not self.models.complete:
-            await asyncio.to_thread(self.models.await_all, _seconds_left(scope))
+            await asyncio.to_thread(self.models.await_all, _wait_s(current_visit()))
 
-    async def model(self, scope: "Scope", name: str, version: str | None) -> LoadedModel:
-        """Return the model, after it has been loaded if need be. Raises as `Models.await_model` does."""
-        found = self.models.find(name, version)
+    async def model(self, scope: "Scope", name: str, version: str | None) -> LoadedModel:  # noqa: ARG002 - as above
+        """Return the model, after it has been loaded if need be; it stays loaded until the request is answered.
+
+        Raises:
+            DeadlineExceeded: The time of the request ended before it was loaded.
+            LambdaserveError: As `Models.await_and_hold`.
+        """
+        visit = current_visit()
+        found = self.models.hold(name, version)
         if found is None:
-            found = await asyncio.to_thread(self.models.await_model, name, version, _seconds_left(scope))
+            with visit.clock.phase("load"):
+                found = await asyncio.to_thread(self._load_and_hold, visit, name, version)
+        else:
+            visit.at_end(lambda: self.models.release(name))
         return found
 
-    def call(self, model: LoadedModel, answer: Callable[[Call], T]) -> T:
-        """Return what `answer` makes of a call to the model, and report how it went."""
+    async def call(self, model: LoadedModel, answer: Callable[[Call], T]) -> T:
+        """Return what `answer` makes of a call to the model, and report how it went.
+
+        Where others share the event loop, `answer` may be begun twice: here, and from the start in a thread.
+        """
+        visit = current_visit()
+        if self.shares_loop:
+            try:
+                return self._answer(visit, model, answer, _MOST_ON_LOOP_S)
+            except HoldsUpOthers:
+                return await asyncio.to_thread(self._answer, visit, model, answer)
+        return self._answer(visit, model, answer)
+
+    def _load_and_hold(self, visit: Visit, name: str, version: str | None) -> LoadedModel:
+        wait_s = _wait_s(visit)
+        try:
+            model = self.models.await_and_hold(name, version, wait_s)
+        except StillLoading as error:
+            if wait_s >= _WAIT_S:
+                raise
+            spent_s = time.monotonic() - visit.entered_s
+            msg = (
+                f"model {name!r}: still loading when the request's time ended, after {spent_s:.1f} s, of which load "
+                f"{wait_s:.1f} s, expected it sooner; try again, loading goes on"
+            )
+            raise DeadlineExceeded(msg) from error
+        visit.at_end(lambda: self.models.release(name))
+        return model
+
+    def _answer(self, visit: Visit, model: LoadedModel, answer: Callable[[Call], T], most_s: float = float("inf")) -> T:
         start = time.perf_counter()
-        call = Call(model)
+        clock = PhaseClock(dict(visit.clock.phases_ms))
+        call = Call(
+            model,
+            clock,
+            deadline=visit.deadline,
+            entered_s=visit.entered_s,
+            make_room=self.models.make_room,
+            most_s=most_s,
+        )
         try:
             result = answer(call)
+        except HoldsUpOthers:
+            raise
         except LambdaserveError as error:
+            visit.clock = clock
             self.telemetry.refused(model, error.code)
             raise
         except Exception:  # counted here, where the model is known; answered and logged at the application's boundary
             self.telemetry.refused(model, "internal_error")
             raise
+        visit.clock = clock
         self.telemetry.answered(model, (time.perf_counter() - start) * 1000)
         return result
 
@@ -70,8 +134,6 @@ def service_of(request: "Request") -> Service:
     return service
 
 
-def _seconds_left(scope: "Scope") -> float:
-    """Return how long this request may wait: on Lambda what is left of its time, but for a margin to answer."""
-    context = scope.get("aws.context")
-    left_ms = getattr(context, "get_remaining_time_in_millis", None)
-    return _WAIT_S if left_ms is None else max(0.0, min(_WAIT_S, left_ms() / 1000 - _MARGIN_S))
+def _wait_s(visit: Visit) -> float:
+    """Return how long this request may wait for models: no longer than what is left of its time."""
+    return max(0.0, min(_WAIT_S, visit.deadline.left_s))

@@ -11,7 +11,7 @@ from handlers.settings import Settings
 
 __all__ = ["ServedModels"]
 
-_REREAD_S = 30.0
+REREAD_S = 30.0
 _CONNECTIONS = 8
 
 
@@ -22,12 +22,13 @@ class ServedModels:
     30 s: a model that was published meanwhile is found, and nobody makes us list by asking for nonsense.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, reread_s: float = REREAD_S) -> None:
         self.fixed = bool(settings.models)
         """Whether the settings name them all."""
         self._settings = settings
         self._names = frozenset(settings.models or settings.pinned)
-        self._read_at = -_REREAD_S
+        self._reread_s = reread_s
+        self._read_at = float("-inf")
 
     @property
     def names(self) -> list[str]:
@@ -46,7 +47,7 @@ class ServedModels:
 
     def may_have_changed(self) -> bool:
         """Tell whether it is time to look whether the store has other models by now."""
-        return not self.fixed and time.monotonic() - self._read_at >= _REREAD_S
+        return not self.fixed and time.monotonic() - self._read_at >= self._reread_s
 
     def read(self, store: Store) -> None:
         """Ask the store which models it has. Those that were served stay.

@@ -18,7 +18,10 @@ MB = 2**20
 WIDTH, LAYERS, MODELS = 2048, 2, 12
 WEIGHTS = 4 * LAYERS * WIDTH**2  # 32 MB
 
-ROTATE = """
+ROTATE = f"""
+WIDTH, MODELS = {WIDTH}, {MODELS}
+"""
+ROTATE += """
 import io, json, resource, sys, threading
 from pathlib import Path
 import numpy as np
@@ -38,23 +41,24 @@ resource.setrlimit(resource.RLIMIT_DATA, (memory("VmData") + limit, memory("VmDa
 settings = Settings(store_url=url, scratch_dir=scratch, threads=1, model_memory_bytes=budget or None)
 models = Models(settings, Telemetry("ERROR", log_stream=io.StringIO(), emit_metrics=False))
 models.await_all(60)
-x = np.ones((1, %d), np.float32)
+x = np.ones((1, WIDTH), np.float32)
 grown = []
 for turn in range(3):
-    for number in range(%d):
+    for number in range(MODELS):
         model = models.await_model(f"m{number}", None, 60)
         assert np.allclose(model.session.run({"x": x})["y"], 1, atol=1e-3)
         del model
     grown.append(memory("VmRSS") - before)
 print(json.dumps({"peak": memory("VmHWM") - before, "grown": grown, "loaded": len(models.loaded)}))
-""" % (WIDTH, MODELS)
+"""
 
 
 def rotate(url: str, scratch: Path, budget: int, limit: int) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-c", ROTATE, url, str(scratch), str(budget), str(limit)],
         cwd=ROOT,
-        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        # one heap for all threads: those that threads keep for themselves count against the limit when they are empty
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {"MALLOC_ARENA_MAX": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -71,15 +75,15 @@ def test_models_that_take_turns_stay_within_their_budget(tmp_path: Path) -> None
     for number in range(MODELS):
         publish_graphs(url, f"m{number}", {"fp32": graph}, [example], memory={"fp32": (peak, None)})
     budget = peak * 5 // 2  # two of them, and no third
-    limit = budget + 150 * MB  # beside it: parts of files on their way, and what the allocator has not given back yet
-    assert limit < MODELS * WEIGHTS
+    limit = budget + 250 * MB  # of addresses: parts of files on their way, threads, what is freed and kept
+    assert limit < MODELS * peak
 
     done = rotate(url, tmp_path, budget, limit)
 
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["loaded"] == 2
-    assert found["peak"] <= limit
+    assert found["peak"] <= budget + 100 * MB  # resident, imports included
     assert max(found["grown"]) - min(found["grown"]) < WEIGHTS  # nothing piles up
     assert rotate(url, tmp_path, 0, limit).returncode != 0  # and the limit is one
 

@@ -127,8 +127,10 @@ class Call:
         model = self.model
         elements = sum(value.size for value in inputs.values())
         estimate_s = model.pace.estimate_s(elements)
-        if self.clock.phases_ms.get("infer", 0.0) / 1000 + estimate_s > self.most_s:
-            raise HoldsUpOthers
+        if self.most_s < float("inf"):
+            spent_s = sum(self.clock.phases_ms.get(phase, 0.0) for phase in ("decode", "infer", "encode")) / 1000
+            if not model.pace.observed or spent_s + estimate_s > self.most_s:
+                raise HoldsUpOthers
         left_s = self.deadline.left_s
         if estimate_s > left_s:
             model.pace.doubt()

@@ -97,11 +97,10 @@ class _Answer:
             if phases := self._visit.clock.header:
                 message["headers"] = [*message.get("headers", []), (b"server-timing", phases.encode())]
             self._start = message
-            if self._limit.max_bytes is None:
-                await self._forward(message)
-        elif self._limit.max_bytes is None:
-            await self._forward(message)
-        else:  # whole: Lambda hands on nothing before it has all
+        if self._limit.max_bytes is None:
+            self.started = True
+            await self._send(message)
+        elif message["type"] != "http.response.start":  # whole: Lambda hands on nothing before it has all
             self._body.append(message.get("body", b""))
             if not message.get("more_body", False):
                 await self._send_whole(b"".join(self._body))
@@ -115,12 +114,9 @@ class _Answer:
             refusal = error_response(status_of(error), str(error))
             self._start = {"type": "http.response.start", "status": refusal.status_code, "headers": refusal.raw_headers}
             body = bytes(refusal.body)
-        await self._forward(self._start)
-        await self._forward({"type": "http.response.body", "body": body})
-
-    async def _forward(self, message: "Message") -> None:
         self.started = True
-        await self._send(message)
+        await self._send(self._start)
+        await self._send({"type": "http.response.body", "body": body})
 
 
 def _request_id(scope: "Scope") -> str:

@@ -12,9 +12,12 @@ __all__ = ["batch_length", "cut_batch", "join_batch"]
 
 def batch_length(inputs: Arrays) -> int | None:
     """Return how many samples there are; None where the inputs do not agree."""
-    lengths = {value.shape[0] if value.ndim else -1 for value in inputs.values()}
-    length = lengths.pop()
-    return None if lengths or length < 0 else length
+    length = None
+    for value in inputs.values():
+        if not value.ndim or length not in {None, len(value)}:
+            return None
+        length = len(value)
+    return length
 
 
 def cut_batch(inputs: Arrays, at_once: int, *, exactly: bool) -> Iterator[tuple[Arrays, int]]:

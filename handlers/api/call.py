@@ -81,23 +81,24 @@ class Call:
             RuntimeFailure: As `Session.run`.
         """
         batching = self.model.manifest.batching
-        length = batch_length(inputs) if batching is not None else None
+        length = batch_length(inputs)
         if batching is None or (length is None and batching.length is None):  # as one, whatever axis 0 may be
             first = next(iter(inputs.values()))
             return self._run(inputs, outputs, len(first) if first.ndim else 1)
-        exactly = batching.length is not None
-        if length is None or (exactly and not length):
+        if batching.length is None and length is not None:
+            at_once, grows = self._at_once(inputs, length)
+            if length <= at_once:
+                return self._run(inputs, outputs, length, shrink=grows)
+        elif length and batching.length is not None:
+            at_once, grows = batching.length, False
+            if length == at_once:
+                return self._run(inputs, outputs, length)
+        else:
             lengths = {name: list(value.shape[:1]) for name, value in inputs.items()}
             msg = f"inputs: {lengths} samples, expected as many of each, and one at the least"
             raise InvalidInput(msg)
-        at_once, grows = self._at_once(inputs, length) if batching.length is None else (batching.length, False)
-        if length == at_once or (length < at_once and not exactly):
-            return self._run(inputs, outputs, length, shrink=grows)
-        pieces = [
-            (self._run(piece, outputs, count, shrink=grows), count)
-            for piece, count in cut_batch(inputs, at_once, exactly=exactly)
-        ]
-        return join_batch(pieces)
+        pieces = cut_batch(inputs, at_once, exactly=batching.length is not None)
+        return join_batch([(self._run(piece, outputs, count, shrink=grows), count) for piece, count in pieces])
 
     def _at_once(self, inputs: Arrays, length: int) -> tuple[int, bool]:
         """Return how many samples fit into memory, and whether they take more than what is set aside for the model.
@@ -107,13 +108,11 @@ class Call:
         """
         model = self.model
         per_example = model.variant.sample_memory_bytes
-        if per_example is None or not model.example_elements or not length:
+        elements = _count_elements(inputs)
+        if per_example is None or not length or elements <= model.example_elements or not model.example_elements:
             return max(1, length), False
-        elements = sum(value.size for value in inputs.values()) / length
-        sample_bytes = max(1.0, per_example * elements * model.example_samples / model.example_elements)
         set_aside = per_example * model.example_samples
-        if length * sample_bytes <= set_aside:
-            return length, False
+        sample_bytes = max(1.0, set_aside * elements / length / model.example_elements)
         room = set_aside + self.make_room(int(sample_bytes - set_aside) + 1)
         if sample_bytes > room:
             msg = (
@@ -125,7 +124,7 @@ class Call:
 
     def _run(self, inputs: Arrays, outputs: Sequence[str] | None, count: int, *, shrink: bool = False) -> Arrays:
         model = self.model
-        elements = sum(value.size for value in inputs.values())
+        elements = _count_elements(inputs)
         estimate_s = model.pace.estimate_s(elements)
         if self.most_s < float("inf"):
             spent_s = sum(self.clock.phases_ms.get(phase, 0.0) for phase in ("decode", "infer", "encode")) / 1000
@@ -163,3 +162,10 @@ class Call:
             f"({spent or 'waiting'}), expected {estimate_s:.3g} s for the next {count} samples{done}; "
             "send fewer at once"
         )
+
+
+def _count_elements(inputs: Arrays) -> int:
+    count = 0
+    for value in inputs.values():
+        count += value.size
+    return count

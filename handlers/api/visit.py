@@ -1,7 +1,6 @@
 """One request, from where it enters the application to where its answer leaves."""
 
 import contextvars
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
@@ -33,8 +32,8 @@ class Visit:
         left_ms = getattr(scope.get("aws.context"), "get_remaining_time_in_millis", None)
         self.deadline = Deadline() if left_ms is None else Deadline(self.entered_s + left_ms() / 1000 - _MARGIN_S)
         self.clock = PhaseClock()
-        self._at_end: list[Callable[[], None]] | None = []
-        self._lock = threading.Lock()
+        self._at_end: list[Callable[[], None]] = []
+        self._ended = False
 
     def __enter__(self) -> Self:
         """Make it the current one."""
@@ -44,18 +43,22 @@ class Visit:
     def __exit__(self, *_: object) -> None:
         """End it: whatever it held is let go."""
         _current.reset(self._token)
-        with self._lock:
-            waiting, self._at_end = self._at_end or [], None
-        for end in waiting:
-            end()
+        self._ended = True
+        self._let_go()
 
     def at_end(self, end: Callable[[], None]) -> None:
         """Call `end` when the answer has left, or now, if the request has been given up meanwhile."""
-        with self._lock:
-            if self._at_end is not None:
-                self._at_end.append(end)
-                return
-        end()
+        self._at_end.append(end)
+        if self._ended:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        while self._at_end:
+            try:
+                end = self._at_end.pop()
+            except IndexError:  # another thread was faster
+                break
+            end()
 
 
 def current_visit() -> Visit:

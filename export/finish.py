@@ -9,9 +9,10 @@ from typing import get_args
 
 import msgspec
 
+from export.batching import find_batching
 from export.candidates import FP32, Candidate
 from export.judge import Judge
-from export.measure import peak_memory_bytes
+from export.measure import memory_use
 from export.package import write_held_out
 from export.progress import Progress
 from export.reference import Reference, to_arrays
@@ -25,6 +26,7 @@ from handlers.registry.fetch import describe_file
 from handlers.registry.manifest import (
     MANIFEST_FILE,
     SCHEMA_VERSION,
+    Batching,
     Choice,
     CpuKind,
     Goldens,
@@ -56,10 +58,11 @@ def write_artifact(  # noqa: PLR0913, PLR0917 - all that a build has made
 ) -> None:
     """Complete the artifact in `folder`: reports, tokenizer, manifest, held-out inputs; remove what is not packaged."""
     example = to_arrays(source)
+    batching = find_batching(source, reference, example, session.inputs)
     with progress.step("Measuring memory", len(measured.packaged)) as advance:
         variants = []
         for candidate in measured.packaged:
-            variants.append(_variant(candidate, measured, example, report.threads))
+            variants.append(_variant(candidate, measured, example, batching, report.threads))
             advance(1)
     packaged = [file for variant in variants for file in variant.files]
     for path in folder.glob("*.onnx*"):
@@ -86,6 +89,8 @@ def write_artifact(  # noqa: PLR0913, PLR0917 - all that a build has made
         },
         goldens=goldens,
         tokenizer=TOKENIZER_FILE if tokenizer else None,
+        batching=batching,
+        example_shapes={spec.name: example[spec.name].shape for spec in session.inputs},
         files={name: describe_file(folder / name) for name in files},
         provenance=Provenance(
             weights_sha256=reference.weights_sha256(),
@@ -103,7 +108,10 @@ def write_artifact(  # noqa: PLR0913, PLR0917 - all that a build has made
     write_held_out(folder, judge.data, [*source.inputs], source.outputs)
 
 
-def _variant(candidate: Candidate, measured: Measured, example: Arrays, threads: int) -> Variant:
+def _variant(
+    candidate: Candidate, measured: Measured, example: Arrays, batching: Batching | None, threads: int
+) -> Variant:
+    memory = memory_use(candidate.path, example, threads, batching)
     return Variant(
         name=candidate.name,
         file=candidate.path.name,
@@ -111,6 +119,7 @@ def _variant(candidate: Candidate, measured: Measured, example: Arrays, threads:
         gate=candidate.gate,
         latency_ms=measured.latencies_ms[candidate.name],
         latency_fp32_ms=measured.latencies_ms[FP32],
-        peak_memory_bytes=peak_memory_bytes(candidate.path, example, threads),
+        peak_memory_bytes=memory.peak_bytes,
+        sample_memory_bytes=memory.sample_bytes,
         golden_tolerance=candidate.golden_tolerance,
     )

@@ -1,5 +1,6 @@
 """How fast variants are, side by side, and how much memory each takes. Needs no torch."""
 
+import json
 import platform
 import statistics
 import subprocess
@@ -7,19 +8,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from export.errors import GateError
+from handlers.registry.manifest import Batching
 from handlers.tasks.arrays import Arrays
 
-__all__ = ["MAX_SLOWDOWN", "interleaved_medians_ms", "machine_name", "peak_memory_bytes"]
+__all__ = ["MAX_SLOWDOWN", "MemoryUse", "interleaved_medians_ms", "machine_name", "memory_use"]
 
 MAX_SLOWDOWN = 1.1
 """A variant is slower than fp32 if its median is more than this many times fp32's."""
 
 _IMPORTABLE_FROM = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """What a model takes: opening it and one run at their peak; one more sample in a run, if axis 0 counts samples."""
+
+    peak_bytes: int
+    sample_bytes: int | None
 
 
 def interleaved_medians_ms(
@@ -62,8 +73,14 @@ def machine_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return named or platform.processor() or platform.machine()
 
 
-def peak_memory_bytes(model: Path, inputs: Arrays, threads: int) -> int:
-    """Return how many bytes opening `model` and one run on `inputs` add to the peak of a fresh process.
+def memory_use(model: Path, inputs: Arrays, threads: int, batching: Batching | None) -> MemoryUse:
+    """Return what opening `model` and one run on `inputs` add to the peak of a fresh process, and what a sample does.
+
+    Args:
+        model: An ONNX file.
+        inputs: The example.
+        threads: Of the session.
+        batching: Whether axis 0 counts samples.
 
     Raises:
         GateError: The process died, for example for want of memory.
@@ -73,7 +90,8 @@ def peak_memory_bytes(model: Path, inputs: Arrays, threads: int) -> int:
         np.savez(given, allow_pickle=False, **inputs)
         # a program of its own: a fork would measure this process's memory along, and multiprocessing would run the
         # script again that a build may have been called from
-        command = [sys.executable, "-m", "export.peak_memory", str(model.resolve()), str(given), str(threads)]
+        samples = "none" if batching is None else "any" if batching.length is None else "fixed"
+        command = [sys.executable, "-m", "export.peak_memory", str(model.resolve()), str(given), str(threads), samples]
         found = subprocess.run(  # noqa: S603 - our own program
             command, cwd=_IMPORTABLE_FROM, capture_output=True, text=True, check=False
         )
@@ -84,4 +102,4 @@ def peak_memory_bytes(model: Path, inputs: Arrays, threads: int) -> int:
             "is there enough?"
         )
         raise GateError(msg)
-    return int(found.stdout)
+    return MemoryUse(**json.loads(found.stdout))

@@ -4,6 +4,7 @@ import sys
 
 import uvicorn
 
+from handlers.api.answers import AnswerLimit
 from handlers.api.app import create_app
 from handlers.api.service import Service
 from handlers.payloads.payloads import Payloads
@@ -19,8 +20,15 @@ def serve(settings: Settings, host: str, port: int) -> None:
     telemetry = Telemetry(settings.log_level, log_stream=sys.stderr, emit_metrics=False)
     models = Models(settings, telemetry)
     models.start()
-    payloads = Payloads(settings.payloads_url, settings.max_payload_bytes, telemetry)
-    service = Service(models, telemetry, settings.max_body_bytes, managed=True, payloads=payloads)
+    service = Service(
+        models,
+        telemetry,
+        settings.max_body_bytes,
+        AnswerLimit(settings.max_answer_bytes),
+        shares_loop=True,
+        managed=True,
+        payloads=Payloads(settings.payloads_url, settings.max_payload_bytes, telemetry),
+    )
     app = create_app(service, cors_origins=settings.cors_origins, base_path=settings.base_path)
     # no access log: nothing of a request is logged
     uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", lifespan="off")

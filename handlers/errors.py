@@ -11,6 +11,7 @@ LambdaserveError
 ├── ModelNotFound           no such model here
 ├── VersionNotFound         the model is here, that version of it is not
 ├── ModelNotReady           the model should be here and cannot be served (yet)
+│   └── StillLoading        it is on its way: worth another try
 ├── PayloadNotFound         nothing is stored under that id, or not any more
 ├── InvalidSetting          the environment holds a setting that makes no sense
 ├── InvalidName             a model, alias, version or file name outside its alphabet
@@ -101,6 +102,12 @@ class PayloadNotFound(LambdaserveError):
     """Nothing is stored under that id, or not any more."""
 
     code = "payload_not_found"
+
+
+class StillLoading(ModelNotReady):
+    """The model is on its way: worth another try."""
+
+    code = "still_loading"
 
 
 class InvalidSetting(LambdaserveError):

@@ -18,13 +18,14 @@ models.start()
 
 from mangum import Mangum  # noqa: E402 - imported while the transfer runs
 
+from handlers.api.answers import AnswerLimit  # noqa: E402
 from handlers.api.app import create_app  # noqa: E402
 from handlers.api.service import Service  # noqa: E402
 from handlers.payloads.payloads import Payloads  # noqa: E402
 
 payloads = Payloads(settings.payloads_url, settings.max_payload_bytes, telemetry)
 app = create_app(
-    Service(models, telemetry, settings.max_body_bytes, payloads=payloads),
+    Service(models, telemetry, settings.max_body_bytes, AnswerLimit(settings.max_answer_bytes), payloads=payloads),
     cors_origins=settings.cors_origins,
     base_path=settings.base_path,
 )

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from handlers.errors import InvalidSetting, LambdaserveError
+from handlers.memory import machine_memory_bytes
 from handlers.registry.names import check_alias, check_model_name
 from handlers.registry.stores.s3_url import split_s3_url
 
-__all__ = ["Settings", "default_threads", "largest_payload_bytes"]
+__all__ = ["Settings", "default_model_memory_mb", "default_threads", "largest_payload_bytes"]
 
 T = TypeVar("T")
 
@@ -22,6 +23,12 @@ _PAYLOAD_BYTES = 256 * 1024 * 1024
 _LARGEST_UPLOAD_BYTES = 5 * 1024**3  # S3: in one PUT
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]{1,5})?")
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_ENVELOPE_BYTES = 16 * 1024  # of an answer's payload: what is not its body, headers foremost
+_MB = 1024 * 1024
+_DIGITS = 20  # hold any size there is; int() refuses thousands of them
+_PROCESS_MB = 200
+"""What Lambda's memory must hold beside models: interpreter and imports (103 MB resident, measured with Python 3.11 on
+x86-64, S3 client, Pillow and tokenizers included), a request of 6 MB in its forms, and its answer."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,10 @@ class Settings:
         scratch_dir: LAMBDASERVE_SCRATCH_DIR, where model files are on their way to a session.
         threads: LAMBDASERVE_THREADS, of one session; by default what Lambda's memory size buys, elsewhere all cores.
         log_level: LAMBDASERVE_LOG_LEVEL.
+        pinned: LAMBDASERVE_PINNED, comma-separated; models that are loaded at the start and stay.
+        model_memory_bytes: LAMBDASERVE_MODEL_MEMORY_MB, what all models together may take; None: no limit.
+        max_answer_bytes: LAMBDASERVE_MAX_ANSWER_BYTES, of an answer's body as it travels, in base64 where it is binary;
+            a larger one is replaced by 413. None: no limit.
         init_wait_s: LAMBDASERVE_INIT_WAIT_S, how long the init phase lasts at most; what is not loaded by then goes on
             in the first invocation. Lambda grants 10 s, of which starting the interpreter takes its part.
         cors_origins: LAMBDASERVE_CORS_ORIGINS, comma-separated origins whose pages may call the service, or `*`; empty:
@@ -60,6 +71,9 @@ class Settings:
     max_payload_bytes: int = _PAYLOAD_BYTES
     cors_origins: tuple[str, ...] = ()
     base_path: str = ""
+    pinned: tuple[str, ...] = ()
+    model_memory_bytes: int | None = None
+    max_answer_bytes: int | None = None
     problems: tuple[str, ...] = ()
 
     @classmethod
@@ -80,9 +94,16 @@ class Settings:
         store_url = read("LAMBDASERVE_STORE", _store_url, "")
         if not store_url and not problems:
             problems.append("LAMBDASERVE_STORE: nothing, expected file:///folder or s3://bucket/prefix")
+        none: tuple[str, ...] = ()
+        models = read("LAMBDASERVE_MODELS", _model_names, none)
+        pinned = read("LAMBDASERVE_PINNED", _model_names, none)
+        strangers = set(pinned) - set(models)
+        if models and strangers:
+            problems.append(f"LAMBDASERVE_PINNED: {', '.join(sorted(strangers))}, expected some of LAMBDASERVE_MODELS")
+            pinned = none
         return cls(
             store_url=store_url,
-            models=read("LAMBDASERVE_MODELS", _model_names, ()),
+            models=models,
             alias=read("LAMBDASERVE_ALIAS", check_alias, "live"),
             max_body_bytes=read("LAMBDASERVE_MAX_BODY_BYTES", _positive, _LAMBDA_BODY_BYTES),
             scratch_dir=read("LAMBDASERVE_SCRATCH_DIR", _folder, Path(tempfile.gettempdir())),
@@ -95,6 +116,9 @@ class Settings:
             ),
             cors_origins=read("LAMBDASERVE_CORS_ORIGINS", _origins, ()),
             base_path=read("LAMBDASERVE_BASE_PATH", _base_path, ""),
+            pinned=pinned,
+            model_memory_bytes=read("LAMBDASERVE_MODEL_MEMORY_MB", _positive, default_model_memory_mb(environ)) * _MB,
+            max_answer_bytes=read("LAMBDASERVE_MAX_ANSWER_BYTES", _natural, _default_max_answer_bytes(environ)) or None,
             problems=tuple(problems),
         )
 
@@ -132,6 +156,19 @@ def _s3_url(text: str) -> str:
     return text
 
 
+def default_model_memory_mb(environ: Mapping[str, str] = os.environ) -> int:
+    """Return what models may take: Lambda's memory size less what the process needs, elsewhere half of all memory."""
+    memory_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+    if memory_mb.isdecimal():
+        return max(int(memory_mb) - _PROCESS_MB, int(memory_mb) // 4)
+    return machine_memory_bytes() // 2 // _MB
+
+
+def _default_max_answer_bytes(environ: Mapping[str, str]) -> int:
+    """Return what fits into the payload of an answer on Lambda; elsewhere 0, no limit."""
+    return _LAMBDA_BODY_BYTES - _ENVELOPE_BYTES if environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") else 0
+
+
 def _store_url(text: str) -> str:
     if not text.startswith(("file://", "s3://")):
         msg = f"{text!r}, expected file:///folder or s3://bucket/prefix"
@@ -163,6 +200,13 @@ def _base_path(text: str) -> str:
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         msg = f"{text!r}, expected a positive integer"
+        raise ValueError(msg)
+    return int(text)
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal() or len(text) > _DIGITS:
+        msg = f"{text[:80]!r}, expected an integer, zero or more"
         raise ValueError(msg)
     return int(text)
 

@@ -67,6 +67,11 @@ class Telemetry:
                   error=error.code, reason=str(error))  # fmt: skip
         self._emit(model, version, counts={"VariantsPassedOver": 1}, variant=variant)
 
+    def model_dropped(self, model: str, version: str) -> None:
+        """Log a model that is loaded no more: others needed its memory, or it was unloaded."""
+        self._log(logging.INFO, "model dropped", model=model, version=version)
+        self._emit(model, version, counts={"ModelsDropped": 1})
+
     def answered(self, model: LoadedModel, latency_ms: float) -> None:
         """Report a prediction that went out."""
         self._emit(

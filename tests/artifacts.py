@@ -16,6 +16,7 @@ from handlers.registry.fetch import describe_file
 from handlers.registry.manifest import (
     MANIFEST_FILE,
     SCHEMA_VERSION,
+    Batching,
     Choice,
     CpuKind,
     Gate,
@@ -45,6 +46,8 @@ def make_artifact(  # noqa: PLR0913 - the last three by name only, and rarely
     proven: ModelProto | None = None,
     task: TaskDefinition | None = None,
     tokenizer: Path | None = None,
+    batching: Batching | None = None,
+    memory: Mapping[str, tuple[int, int | None]] | None = None,
 ) -> Manifest:
     """Fill `folder` with an artifact, and return its manifest.
 
@@ -57,6 +60,8 @@ def make_artifact(  # noqa: PLR0913 - the last three by name only, and rarely
             function fails on them.
         task: What stands before the tensors; None: nothing.
         tokenizer: A tokenizer.json to take along.
+        batching: How batches may be cut; None: not at all.
+        memory: By variant, what it takes in bytes: at its peak, and for one more sample. Next to nothing by default.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, graph in variants.items():
@@ -76,10 +81,12 @@ def make_artifact(  # noqa: PLR0913 - the last three by name only, and rarely
         task=task or TensorTask(),
         inputs=session.inputs,
         outputs=session.outputs,
-        variants=tuple(_variant(name) for name in variants),
+        variants=tuple(_variant(name, *(memory or {}).get(name, (1, None))) for name in variants),
         chosen=dict.fromkeys(CPU_KINDS, chosen),
         goldens=Goldens(file="goldens.npz", count=len(goldens), output_stride=1),
         tokenizer="tokenizer.json" if tokenizer else None,
+        batching=batching,
+        example_shapes={spec.name: inputs[0][spec.name].shape for spec in session.inputs},
         files={path.name: describe_file(path) for path in sorted(folder.iterdir())},
         provenance=Provenance(
             weights_sha256="0" * 64,
@@ -104,14 +111,26 @@ def publish_graphs(  # noqa: PLR0913 - the last two by name only, and rarely
     alias: str | None = "live",
     task: TaskDefinition | None = None,
     tokenizer: Path | None = None,
+    batching: Batching | None = None,
+    memory: Mapping[str, tuple[int, int | None]] | None = None,
 ) -> str:
     """Publish such an artifact and return the version that it got."""
     with tempfile.TemporaryDirectory(prefix="lambdaserve-artifact-") as folder:
-        make_artifact(Path(folder), model, variants, inputs, proven=proven, task=task, tokenizer=tokenizer)
+        make_artifact(
+            Path(folder),
+            model,
+            variants,
+            inputs,
+            proven=proven,
+            task=task,
+            tokenizer=tokenizer,
+            batching=batching,
+            memory=memory,
+        )
         return publish(Path(folder), open_store(store_url), alias, Progress(Console(file=io.StringIO()))).version
 
 
-def _variant(name: str) -> Variant:
+def _variant(name: str, peak_bytes: int, sample_bytes: int | None) -> Variant:
     gate = Gate(
         metric="accuracy", reference=1.0, score=1.0, loss=0.0, allowed=0.01, passed=True, samples=1, held_out=True
     )
@@ -121,6 +140,7 @@ def _variant(name: str) -> Variant:
         gate=gate,
         latency_ms=1.0,
         latency_fp32_ms=1.0,
-        peak_memory_bytes=1,
+        peak_memory_bytes=peak_bytes,
+        sample_memory_bytes=sample_bytes,
         golden_tolerance={},
     )

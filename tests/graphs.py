@@ -7,7 +7,17 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 
 from handlers.registry.manifest import Datatype
 
-__all__ = ["ONNX_TYPES", "affine", "gather", "identity", "mean_of_rows", "rows", "sum_and_difference"]
+__all__ = [
+    "ONNX_TYPES",
+    "affine",
+    "count_up",
+    "dense",
+    "gather",
+    "identity",
+    "mean_of_rows",
+    "rows",
+    "sum_and_difference",
+]
 
 # Fixed, so that a newer onnx package does not write what the pinned onnxruntime cannot read.
 _OPSET = 20
@@ -83,6 +93,33 @@ def mean_of_rows(table: np.ndarray) -> ModelProto:
     inputs = [_tensor(name, "INT64", ["batch", "sequence"]) for name in ("ids", "mask")]
     constants = {"table": table, "last": np.array([2]), "middle": np.array([1])}
     return _model(nodes, inputs, [_tensor("mean", "FP32", ["batch", table.shape[1]])], constants)
+
+
+def count_up() -> ModelProto:
+    """n: int64 [1] -> y: float32 [1] = n, counted up one by one: takes as long as one likes, in many small steps."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["going_on"]),
+            helper.make_node("Add", ["before", "one"], ["after"]),
+        ],
+        "step",
+        [_tensor("i", "INT64", []), _tensor("going", "BOOL", []), _tensor("before", "FP32", [1])],
+        [_tensor("going_on", "BOOL", []), _tensor("after", "FP32", [1])],
+    )
+    nodes = [
+        helper.make_node("Squeeze", ["n"], ["times"]),
+        helper.make_node("Loop", ["times", "", "start"], ["y"], body=body),
+    ]
+    constants = {"one": np.ones(1, np.float32), "start": np.zeros(1, np.float32)}
+    return _model(nodes, [_tensor("n", "INT64", [1])], [_tensor("y", "FP32", [1])], constants)
+
+
+def dense(width: int, layers: int, batch: Axis = "batch") -> ModelProto:
+    """x: float32 [batch, width] -> y, each the mean of a row, through weights of 4 * layers * width**2 bytes."""
+    names = ["x", *(f"h{i}" for i in range(layers - 1)), "y"]
+    nodes = [helper.make_node("MatMul", [names[i], f"w{i}"], [names[i + 1]]) for i in range(layers)]
+    constants = {f"w{i}": np.full((width, width), 1 / width, np.float32) for i in range(layers)}
+    return _model(nodes, [_tensor("x", "FP32", [batch, width])], [_tensor("y", "FP32", [batch, width])], constants)
 
 
 def _tensor(name: str, datatype: Datatype, shape: Sequence[Axis]) -> ValueInfoProto:

@@ -62,12 +62,12 @@ def test_a_function_that_has_answered_has_imported_nothing_but_what_it_may(tmp_p
     url = (tmp_path / "store").as_uri()
     publish_graphs(url, "affine", {"fp32": affine()}, [EXAMPLE])
     code = """
-import os, sys
+import asyncio, os, sys
 os.environ["LAMBDASERVE_STORE"] = sys.argv[1]
 from handlers import inference
 from handlers.api.oip.inference import infer
 [model] = inference.models.loaded
-answer = inference.app.state.service.call(model, lambda call: infer(call, sys.argv[2].encode()))
+answer = asyncio.run(inference.app.state.service.call(model, lambda call: infer(call, sys.argv[2].encode())))
 assert b'"data":[1.0,3.0,5.0]' in answer.body, answer
 assert not [name for name in sys.modules if name.startswith("handlers.api.openapi")]
 """

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import uvicorn
 
+from handlers.api.answers import AnswerLimit
 from handlers.api.app import create_app
 from handlers.api.service import Service
 from handlers.payloads.payloads import Payloads
@@ -48,7 +49,7 @@ def url(s3_environment: S3Server, s3_bucket: str, tmp_path: Path) -> Iterator[st
     models.await_all(60)
     payloads = Payloads(f"s3://{s3_bucket}/{uuid4().hex}", 64 << 20)
     with serving(
-        Service(models, telemetry, settings.max_body_bytes, payloads=payloads, max_answer_bytes=LAMBDA_BYTES)
+        Service(models, telemetry, settings.max_body_bytes, payloads=payloads, answer_limit=AnswerLimit(LAMBDA_BYTES))
     ) as address:
         yield address
 

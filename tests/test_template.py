@@ -304,6 +304,8 @@ def test_the_function_gets_its_settings(resources: Json) -> None:
     assert function["Environment"]["Variables"] == {
         "LAMBDASERVE_STORE": {"Fn::Sub": "s3://${ModelBucket}/${StorePrefix}"},
         "LAMBDASERVE_MODELS": {"Ref": "Models"},
+        "LAMBDASERVE_PINNED": {"Ref": "PinnedModels"},
+        "LAMBDASERVE_MODEL_MEMORY_MB": {"Ref": "ModelMemory"},
         "LAMBDASERVE_ALIAS": {"Ref": "Alias"},
         "LAMBDASERVE_MAX_BODY_BYTES": {"Ref": "MaxBodyBytes"},
         "LAMBDASERVE_PAYLOADS": {"Fn::Sub": "s3://${PayloadBucket}/payloads"},

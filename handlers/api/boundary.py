@@ -2,16 +2,19 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 
+from handlers.api.answers import AnswerLimit
 from handlers.api.compression import LEAST_BYTES, compress, takes_gzip
 from handlers.api.cors import cors_headers
 from handlers.api.mount import mount
 from handlers.api.service import Service
-from handlers.api.statuses import error_response
+from handlers.api.statuses import error_response, status_of
+from handlers.api.visit import Visit
+from handlers.errors import AnswerTooLarge
 from handlers.telemetry import request_id
 
 if TYPE_CHECKING:
@@ -41,43 +44,70 @@ class Boundary:
             return
         token = request_id.set(_request_id(scope))
         mount(scope, self.base_path)
-        head: Message | None = None  # held back until the body shows how large the answer is
-        sent = False
-
-        async def finish(message: "Message") -> None:
-            nonlocal head, sent
-            if message["type"] == "http.response.start":
-                head = message
-                return
-            if head is not None:
-                self._finish(scope, head, message)
-                sent = True
-                await send(head)
-                head = None
-            await send(message)
-
         try:
-            await self.app(scope, receive, finish)
-        except Exception as error:  # the last line of defence: no traceback reaches the client
-            self.service.telemetry.crashed(error)
-            if sent:
-                raise
-            answer = error_response(500, "internal error: the log has it under this request's id")
-            await answer(scope, receive, finish)
+            with Visit(scope) as visit:
+                answer = _Answer(scope, visit, self.service.answer_limit, self.cors_origins, send)
+                try:
+                    await self.app(scope, receive, answer.send)
+                except Exception as error:  # the last line of defence: no traceback reaches the client
+                    self.service.telemetry.crashed(error)
+                    if answer.started:
+                        raise
+                    crash = error_response(500, "internal error: the log has it under this request's id")
+                    await crash(scope, receive, answer.send)
         finally:
             request_id.reset(token)
 
-    def _finish(self, scope: "Scope", head: "Message", message: "Message") -> None:
-        """Complete the head and the only or first part of an answer's body."""
-        if len(message["body"]) >= LEAST_BYTES and not message.get("more_body", False):
-            _compress(scope, head, message)
-        if scope["method"] == "HEAD":
+
+@dataclass
+class _Answer:
+    """An answer on its way out. Its head is held back until the body shows how large it is; nothing here streams."""
+
+    scope: "Scope"
+    visit: Visit
+    limit: AnswerLimit
+    cors_origins: Sequence[str]
+    send_on: "Send"
+    started: bool = False
+    """Whether the client has got something."""
+    head: "Message" = field(default_factory=dict)
+
+    async def send(self, message: "Message") -> None:
+        """Take the application's next message."""
+        if message["type"] == "http.response.start":
+            self.head = message
+            return
+        if not self.started:
+            self._finish(message)
+            self.started = True
+            await self.send_on(self.head)
+        await self.send_on(message)
+
+    def _finish(self, message: "Message") -> None:
+        head = self.head
+        if phases := self.visit.clock.header:
+            head["headers"].append((b"server-timing", phases.encode()))
+        if len(message["body"]) >= LEAST_BYTES:
+            _compress(self.scope, head, message)
+        try:
+            self._check_size(message["body"])
+        except AnswerTooLarge as error:
+            refusal = error_response(status_of(error), str(error))
+            head["status"], head["headers"] = refusal.status_code, refusal.raw_headers
+            message["body"] = refusal.body
+        if self.scope["method"] == "HEAD":
             message["body"] = b""
         if self.cors_origins:
             headers = MutableHeaders(raw=head["headers"])
-            allowed = headers.get("allow") if scope["method"] == "OPTIONS" else None
-            for name, value in cors_headers(self.cors_origins, Headers(scope=scope), allowed).items():
+            allowed = headers.get("allow") if self.scope["method"] == "OPTIONS" else None
+            for name, value in cors_headers(self.cors_origins, Headers(scope=self.scope), allowed).items():
                 headers.append(name, value)
+
+    def _check_size(self, body: bytes) -> None:
+        if self.limit.max_bytes is None:
+            return
+        headers = Headers(raw=self.head["headers"])
+        self.limit.check(headers.get("content-type", ""), body, compressed="content-encoding" in headers)
 
 
 def _compress(scope: "Scope", head: "Message", message: "Message") -> None:

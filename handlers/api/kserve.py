@@ -20,7 +20,7 @@ async def _predict(request: Request) -> Response:
     service = service_of(request)
     body = await read_body(request, service.max_body_bytes)
     model = await service.model(request.scope, request.path_params["model"], None)
-    return answer_predictions(request, service, model, body)
+    return await answer_predictions(request, service, model, body)
 
 
 routes = [Route(f"{V1_MODEL}:predict", _predict, methods=["POST"])]

@@ -82,24 +82,28 @@ async def _embeddings(request: Request) -> Response:
         usage = {"prompt_tokens": call.tokens, "total_tokens": call.tokens}
         return {"object": "list", "data": data, "model": call.model.name, "usage": usage}
 
-    return json_response(service.call(model, answer))
+    return json_response(await service.call(model, answer))
 
 
 @_refusing
 async def _models(request: Request) -> Response:
-    described = [_describe(model) for model in service_of(request).models.loaded]
-    return json_response({"object": "list", "data": described, "models": [model["id"] for model in described]})
+    models = service_of(request).models
+    names = [model.name for model in models.index()]
+    described = [_describe(name, models.find(name)) for name in names]
+    return json_response({"object": "list", "data": described, "models": names})
 
 
 @_refusing
 async def _model(request: Request) -> Response:
     model = await service_of(request).model(request.scope, request.path_params["model"], None)
-    return json_response({"name": model.name, "ready": True, **_describe(model)})
+    return json_response({"name": model.name, "ready": True, **_describe(model.name, model)})
 
 
-def _describe(model: LoadedModel) -> dict[str, object]:
-    created = datetime.fromisoformat(model.manifest.provenance.created_at)
-    return {"id": model.name, "object": "model", "created": int(created.timestamp()), "owned_by": "lambdaserve"}
+def _describe(name: str, model: LoadedModel | None) -> dict[str, object]:
+    """Return a model as OpenAI has it; when it was created is known of those that are loaded."""
+    built = datetime.fromisoformat(model.manifest.provenance.created_at) if model else None
+    created = int(built.timestamp()) if built else 0
+    return {"id": name, "object": "model", "created": created, "owned_by": "lambdaserve"}
 
 
 def _refusal(error: LambdaserveError) -> Response:

@@ -50,7 +50,11 @@ def fetch_inputs(transfer: Transfer, ids: Mapping[str, str]) -> dict[str, memory
 
 
 def outputs_to_send(
-    transfer: Transfer, sizes: Mapping[str, int], allowed: Collection[str], answer_bytes: int, max_answer_bytes: int
+    transfer: Transfer,
+    sizes: Mapping[str, int],
+    allowed: Collection[str],
+    answer_bytes: int,
+    max_answer_bytes: int | None,
 ) -> list[str]:
     """Return which outputs to send through the bucket so that an answer fits: few, and large ones.
 
@@ -59,19 +63,19 @@ def outputs_to_send(
         sizes: Bytes that each output's data takes in the answer, at least.
         allowed: Outputs that may go.
         answer_bytes: Size of the answer with all of them, at least.
-        max_answer_bytes: What it may have; 0: any size, so that none has to go.
+        max_answer_bytes: What it may have; None: any size, so that none has to go.
 
     Raises:
         AnswerTooLarge: All that may go are not enough; the message says what to do about it.
     """
     chosen: list[str] = []
     left = answer_bytes
-    for name in sorted(sizes.keys() & allowed, key=lambda name: -sizes[name]) if max_answer_bytes else []:
-        if left <= max_answer_bytes:
+    for name in sorted(sizes.keys() & allowed, key=lambda name: -sizes[name]):
+        if max_answer_bytes is None or left <= max_answer_bytes:
             break
         left -= sizes[name] - ADDRESS_BYTES
         chosen.append(name)
-    if left > max_answer_bytes > 0:
+    if max_answer_bytes is not None and left > max_answer_bytes:
         hint = "ask for fewer outputs, or for less at once"
         if transfer.possible and not sizes.keys() <= set(allowed):
             hint = "allow outputs to travel through the payload bucket with the parameter `payload_output`: true"

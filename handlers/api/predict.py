@@ -9,8 +9,6 @@ from handlers.tasks.groups import in_groups
 
 __all__ = ["Instances", "predict"]
 
-_ROWS_AT_ONCE = 32
-
 
 @dataclass(frozen=True)
 class Instances:
@@ -25,7 +23,7 @@ def predict(call: Call, asked: Instances) -> list[object]:
 
     Raises:
         InvalidInput: There is none, or one that the task cannot use.
-        RuntimeFailure: As `Session.run`.
+        DeadlineExceeded, InsufficientMemory, RuntimeFailure: As `Call.run`.
     """
     task = call.model.task
     if not asked.values:
@@ -36,7 +34,7 @@ def predict(call: Call, asked: Instances) -> list[object]:
         prepared = task.prepare(asked.values)
         call.tokens += task.count_tokens(prepared)
     answers: list[object] = [None] * len(prepared)
-    for group in in_groups(prepared, _ROWS_AT_ONCE):
+    for group in in_groups(prepared, call.instances_at_once):
         members = [prepared[index] for index in group]
         with call.clock.phase("decode"):
             inputs = task.collate(members)

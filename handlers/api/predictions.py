@@ -44,7 +44,7 @@ def asks_for_predictions(request: Request, body: bytes, task: Task) -> bool:
     return members.instances is not msgspec.UNSET and members.inputs is msgspec.UNSET
 
 
-def answer_predictions(request: Request, service: Service, model: LoadedModel, body: bytes) -> Response:
+async def answer_predictions(request: Request, service: Service, model: LoadedModel, body: bytes) -> Response:
     """Return the answer to a body that holds instances, whatever path it came by.
 
     Raises:
@@ -54,4 +54,4 @@ def answer_predictions(request: Request, service: Service, model: LoadedModel, b
     def answer(call: Call) -> list[object]:
         return predict(call, read_instances(content_type(request), body, model.task, call.transfer))
 
-    return json_response({"predictions": service.call(model, answer)})
+    return json_response({"predictions": await service.call(model, answer)})

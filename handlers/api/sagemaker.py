@@ -33,8 +33,8 @@ async def _invoke(request: Request) -> Response:
     name = request.headers.get(_TARGET) or await _only_model(request)
     model = await service.model(request.scope, name, None)
     if asks_for_predictions(request, body, model.task) or media_type(request) not in _TENSOR_TYPES:
-        return answer_predictions(request, service, model, body)
-    return answer_tensors(request, service, model, body)
+        return await answer_predictions(request, service, model, body)
+    return await answer_tensors(request, service, model, body)
 
 
 async def _only_model(request: Request) -> str:

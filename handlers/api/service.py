@@ -2,13 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from handlers.api.call import Call
+from handlers.api.answers import AnswerLimit
+from handlers.api.call import Call, HoldsUpOthers
 from handlers.api.counters import Counters
-from handlers.errors import LambdaserveError, NotSupported
+from handlers.api.visit import Visit, current_visit
+from handlers.clock import PhaseClock
+from handlers.errors import DeadlineExceeded, LambdaserveError, NotSupported, StillLoading
 from handlers.payloads.payloads import Payloads
 from handlers.payloads.transfer import Transfer
 from handlers.registry.loading import LoadedModel
@@ -23,39 +26,59 @@ __all__ = ["Service", "service_of"]
 
 T = TypeVar("T")
 
-_WAIT_S = 20.0  # for models that are being loaded, and for payloads; API Gateway gives up after 29 s
-_MARGIN_S = 1.0  # left of Lambda's time to send an answer
+_WAIT_S = 20.0  # for models that are being loaded; API Gateway gives up after 29 s
+_MOST_ON_LOOP_S = 0.005  # that a prediction may hold up whatever else the embedded server has to do
 
 
 @dataclass(frozen=True)
 class Service:
     """The models of this process behind any protocol.
 
-    `managed` says whether clients may load and unload models: where there is one process, and it is the caller's own.
+    Attributes:
+        models: Which are served.
+        telemetry: Who is told how it goes.
+        max_body_bytes: A larger request is refused.
+        answer_limit: A larger answer is refused.
+        shares_loop: Whether other requests wait on the same event loop, as in the embedded server: what takes longer
+            than some milliseconds goes to a thread then. On Lambda there is one request at a time, and a thread would
+            only cost.
+        managed: Whether clients may load and unload models: where there is one process, and it is the caller's own.
+        counters: Of the statistics.
+        payloads: The bucket for what is too large.
     """
 
     models: Models
     telemetry: Telemetry
     max_body_bytes: int
+    answer_limit: AnswerLimit = field(default_factory=AnswerLimit)
+    shares_loop: bool = False
     managed: bool = False
     counters: Counters = field(default_factory=Counters)
     payloads: Payloads = field(default_factory=Payloads)
-    max_answer_bytes: int = 0  # any size
 
-    async def await_all(self, scope: "Scope") -> None:
-        """Return when every model is ready, after another try at those that are not.
+    async def await_all(self, scope: "Scope") -> None:  # noqa: ARG002 - what a protocol has at hand
+        """Return when every model is ready that is loaded at the start, after another try at those that are not.
 
         Raises:
             ModelNotReady: One is not, with the reason.
         """
         if not self.models.complete:
-            await asyncio.to_thread(self.models.await_all, _seconds_left(scope))
+            await asyncio.to_thread(self.models.await_all, _wait_s(current_visit()))
 
-    async def model(self, scope: "Scope", name: str, version: str | None) -> LoadedModel:
-        """Return the model, after it has been loaded if need be. Raises as `Models.await_model` does."""
-        found = self.models.find(name, version)
+    async def model(self, scope: "Scope", name: str, version: str | None) -> LoadedModel:  # noqa: ARG002 - as above
+        """Return the model, after it has been loaded if need be; it stays loaded until the request is answered.
+
+        Raises:
+            DeadlineExceeded: The time of the request ended before it was loaded.
+            LambdaserveError: As `Models.await_and_hold`.
+        """
+        visit = current_visit()
+        found = self.models.hold(name, version)
         if found is None:
-            found = await asyncio.to_thread(self.models.await_model, name, version, _seconds_left(scope))
+            with visit.clock.phase("load"):
+                found = await asyncio.to_thread(self._load_and_hold, visit, name, version)
+        else:
+            visit.at_end(lambda: self.models.release(name))
         return found
 
     def check_managed(self) -> None:
@@ -72,29 +95,83 @@ class Service:
             )
             raise NotSupported(msg)
 
-    async def load(self, scope: "Scope", name: str) -> None:
-        """Load a model, anew if it is loaded. Raises as `Models.load` does."""
-        await asyncio.to_thread(self.models.load, name, _seconds_left(scope))
+    async def load(self, scope: "Scope", name: str) -> None:  # noqa: ARG002 - as above
+        """Load a model, or the version that its alias names by now. Raises as `Models.load` does."""
+        await asyncio.to_thread(self.models.load, name, _wait_s(current_visit()))
 
     async def unload(self, name: str) -> None:
         """Let go of a model. Raises as `Models.unload` does."""
         await asyncio.to_thread(self.models.unload, name)
 
-    def call(self, model: LoadedModel, answer: Callable[[Call], T]) -> T:
-        """Return what `answer` makes of a call to the model, and report how it went."""
+    async def call(self, model: LoadedModel, answer: Callable[[Call], T]) -> T:
+        """Return what `answer` makes of a call to the model, and report how it went.
+
+        Where others share the event loop, `answer` may be begun twice: here, and from the start in a thread.
+        """
+        visit = current_visit()
+        if self.shares_loop:
+            try:
+                return self._answer(visit, model, answer, _MOST_ON_LOOP_S)
+            except HoldsUpOthers:
+                return await asyncio.to_thread(self._answer, visit, model, answer)
+        return self._answer(visit, model, answer)
+
+    def _load_and_hold(self, visit: Visit, name: str, version: str | None) -> LoadedModel:
+        wait_s = _wait_s(visit)
+        try:
+            model = self.models.await_and_hold(name, version, wait_s)
+        except StillLoading as error:
+            if wait_s >= _WAIT_S:
+                raise
+            spent_s = time.monotonic() - visit.entered_s
+            msg = (
+                f"model {name!r}: still loading when the request's time ended, after {spent_s:.1f} s, of which load "
+                f"{wait_s:.1f} s, expected it sooner; try again, loading goes on"
+            )
+            raise DeadlineExceeded(msg) from error
+        visit.at_end(lambda: self.models.release(name))
+        return model
+
+    def _answer(self, visit: Visit, model: LoadedModel, answer: Callable[[Call], T], most_s: float = float("inf")) -> T:
         start = time.perf_counter()
-        transfer = Transfer(self.payloads, time.monotonic() + _WAIT_S)
-        call = Call(model, transfer=transfer, max_answer_bytes=self.max_answer_bytes)
+        clock = PhaseClock(dict(visit.clock.phases_ms))
+        kind = Transfer if most_s == float("inf") else _NotOnThisLoop
+        call = Call(
+            model,
+            clock,
+            transfer=kind(self.payloads, visit.deadline.at_s),
+            answer_limit=self.answer_limit,
+            deadline=visit.deadline,
+            entered_s=visit.entered_s,
+            make_room=self.models.make_room,
+            most_s=most_s,
+        )
         try:
             result = answer(call)
+        except HoldsUpOthers:
+            raise
         except Exception as error:  # counted here, where the model is known; answered at the application's boundary
+            visit.clock = clock
             self.counters.failed(call, _ms_since(start))
             self.telemetry.refused(model, error.code if isinstance(error, LambdaserveError) else "internal_error")
             raise
+        visit.clock = clock
         elapsed_ms = _ms_since(start)
         self.counters.answered(call, elapsed_ms)
         self.telemetry.answered(model, elapsed_ms)
         return result
+
+
+class _NotOnThisLoop(Transfer):
+    """Of a call that must not hold up others: where payloads are to be moved, it is made again in a thread."""
+
+    def receive(self, ids: Sequence[str]) -> NoReturn:  # noqa: ARG002 - as its base
+        """Give up."""
+        raise HoldsUpOthers
+
+    def send(self, data: bytes) -> NoReturn:  # noqa: ARG002 - as its base
+        """Give up."""
+        raise HoldsUpOthers
 
 
 def service_of(request: "Request") -> Service:
@@ -103,11 +180,9 @@ def service_of(request: "Request") -> Service:
     return service
 
 
-def _seconds_left(scope: "Scope") -> float:
-    """Return how long this request may wait: on Lambda what is left of its time, but for a margin to answer."""
-    context = scope.get("aws.context")
-    left_ms = getattr(context, "get_remaining_time_in_millis", None)
-    return _WAIT_S if left_ms is None else max(0.0, min(_WAIT_S, left_ms() / 1000 - _MARGIN_S))
+def _wait_s(visit: Visit) -> float:
+    """Return how long this request may wait for models: no longer than what is left of its time."""
+    return max(0.0, min(_WAIT_S, visit.deadline.left_s))
 
 
 def _ms_since(start: float) -> float:

@@ -15,6 +15,7 @@ __all__ = [
     "MANIFEST_FILE",
     "PART_BYTES",
     "SCHEMA_VERSION",
+    "Batching",
     "Calibration",
     "Choice",
     "CpuKind",
@@ -64,6 +65,15 @@ class FileEntry(_Part, frozen=True):
     parts: tuple[Sha256, ...]
 
 
+class Batching(_Part, frozen=True):
+    """Axis 0 of every input and output counts samples that know nothing of each other.
+
+    `length` is how many samples the model takes, no more and no fewer; None: any number.
+    """
+
+    length: Annotated[int, Meta(ge=1)] | None = None
+
+
 class Gate(_Part, frozen=True):
     """The proof that a variant is good enough.
 
@@ -87,8 +97,9 @@ class Variant(_Part, frozen=True, kw_only=True):
 
     `data` holds the weights of `file` where they are too many for it; both lie in one folder when it is opened.
     `latency_ms` and `latency_fp32_ms` are medians of interleaved runs on the example inputs where it was built;
-    `peak_memory_bytes` is what opening and one run added to a process; `golden_tolerance` is, by output, the largest
-    absolute difference from the goldens that is still a right answer of this variant.
+    `peak_memory_bytes` is what opening and one run added to a process, and `sample_memory_bytes` what one more sample
+    like the example's adds to a run, None where axis 0 does not count samples; `golden_tolerance` is, by output, the
+    largest absolute difference from the goldens that is still a right answer of this variant.
     """
 
     name: str
@@ -97,7 +108,8 @@ class Variant(_Part, frozen=True, kw_only=True):
     gate: Gate
     latency_ms: float
     latency_fp32_ms: float
-    peak_memory_bytes: int
+    peak_memory_bytes: Annotated[int, Meta(ge=0)]
+    sample_memory_bytes: Annotated[int, Meta(ge=1)] | None = None
     golden_tolerance: dict[str, float]
 
     @property
@@ -151,7 +163,9 @@ class Manifest(_Part, frozen=True, kw_only=True):
     """All of a version. `version` is None until publishing gives it a number.
 
     `variants` are listed best first and end with fp32: where one cannot be used, the next is tried. `tokenizer` is the
-    file that makes ids of text, None where the model takes none. `warnings` say what its proof lacks.
+    file that makes ids of text, None where the model takes none. `batching` says how batches may be cut; None: not at
+    all. `example_shapes` are, by input, those of the example inputs, with which latency and memory were measured; empty
+    where they are not known. `warnings` say what its proof lacks.
     """
 
     schema_version: int
@@ -164,6 +178,8 @@ class Manifest(_Part, frozen=True, kw_only=True):
     chosen: dict[CpuKind, Choice]
     goldens: Goldens
     tokenizer: FileName | None = None
+    batching: Batching | None = None
+    example_shapes: dict[str, tuple[Annotated[int, Meta(ge=0)], ...]] = {}
     files: dict[FileName, FileEntry]
     provenance: Provenance
     warnings: tuple[str, ...] = ()
@@ -226,6 +242,12 @@ def _check_consistency(manifest: Manifest, subject: str) -> None:
     problems = [
         (len(set(names)) != len(names), f"variants {names}, expected different names"),
         (names[-1] != "fp32", f"variants {names}, expected fp32 as the last"),
+    ]
+    problems += [
+        (
+            bool(manifest.example_shapes) and [*manifest.example_shapes] != [spec.name for spec in manifest.inputs],
+            f"example shapes of {[*manifest.example_shapes]}, expected one for each input",
+        )
     ]
     problems += [
         (choice.variant not in names, f"{choice.variant!r} chosen for {cpu}, expected one of {names}")

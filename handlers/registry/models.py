@@ -1,75 +1,104 @@
-"""The models of one process: loaded at the start, tried again where that failed, found by name and version."""
+"""The models of one process: found by name, loaded when a request needs them, tried again where that failed."""
 
-import contextvars
 import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
-from handlers.errors import InvalidName, LambdaserveError, ModelNotFound, ModelNotReady, StoreError, VersionNotFound
-from handlers.registry.aliases import read_aliases
+from handlers.errors import (
+    InsufficientMemory,
+    LambdaserveError,
+    ModelNotFound,
+    ModelNotReady,
+    NotSupported,
+    StillLoading,
+    StoreError,
+    VersionNotFound,
+)
+from handlers.registry.aliases import resolve_alias
+from handlers.registry.background import Background
+from handlers.registry.cache import ModelCache
 from handlers.registry.loading import LoadedModel, LoadObserver, load_model
-from handlers.registry.names import models_prefix
+from handlers.registry.served import ServedModels
 from handlers.registry.stores import Store, open_store
 from handlers.settings import Settings
 
-__all__ = ["Models"]
+__all__ = ["ModelState", "Models"]
 
-_ALL = ""
-"""Stands for the name of a model where the problem is one of the store as a whole."""
+_START = ""
+"""The job that reads the store and loads what is to be loaded at the start; the others have names of models."""
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """How it stands with one of the models that are served."""
+
+    name: str
+    version: str | None
+    state: Literal["READY", "LOADING", "UNAVAILABLE"]
+    reason: str = ""
 
 
 class Models:
-    """Loads the models in a thread of its own and hands them out. Safe to use from several threads.
+    """Loads models, each in a thread of its own, and hands them out. Safe to use from several threads.
 
+    At the start those are loaded that are pinned, or the one that is served alone; any other when it is asked for.
     Loading in the background never raises. What could not be loaded is tried again by the next call that needs it.
     """
 
     def __init__(self, settings: Settings, observer: LoadObserver) -> None:
         self._settings = settings
         self._observer = observer
-        self._loaded: dict[str, LoadedModel] = {}
-        self._problems: dict[str, LambdaserveError] = {}
-        self._unloaded: set[str] = set()
-        self._complete = False
-        self._tried = False
         self._changed = threading.Condition()
-        self._idle = threading.Event()
-        self._idle.set()
-        self._lock = threading.Lock()
+        self._cache = ModelCache(settings.model_memory_bytes, settings.pinned, observer, self._changed)
+        self._served = ServedModels(settings)
+        self._background = Background(self._changed, observer.load_failed)
+        self._opening = threading.Lock()
+        self._store: Store | None = None
+        self._started = False
+        self._awaited: set[str] = set()
+        self._away: set[str] = set()
 
     @property
     def loaded(self) -> list[LoadedModel]:
         """The models that are ready, sorted by name."""
-        return [self._loaded[name] for name in sorted(self._loaded)]
+        return self._cache.loaded
 
     @property
     def complete(self) -> bool:
-        """Whether every model that the settings ask for is ready."""
-        return self._complete
+        """Whether the store could be read and every model was loaded that is to be at the start."""
+        return self._started and not self._awaited
+
+    def index(self) -> list[ModelState]:
+        """Return how it stands with each model that is served, sorted by name. Does not ask the store."""
+        with self._changed:
+            return [self._state_of(name) for name in self._served.names]
 
     def start(self) -> None:
-        """Begin to load, in the background, what is not loaded yet. Does nothing while that is under way or done."""
-        with self._lock:
-            if self._complete or not self._idle.is_set():
-                return
-            self._idle.clear()
-        # the context goes along, so that what is logged while loading carries the request that asked for it
-        context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self._load_missing,), name="load-models", daemon=True).start()
+        """Begin to load, in the background, what is to be loaded at the start. Does nothing while under way or done."""
+        if not self.complete:
+            self._background.start(_START, self._load_at_start)
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until loading has ended, well or not; return whether it has."""
-        return self._idle.wait(timeout_s)
+        """Wait until loading at the start has ended, well or not; return whether it has."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._background.is_running(_START), timeout_s)
 
     def await_all(self, timeout_s: float) -> None:
-        """Return when every model is ready. If loading has failed before, it is tried again.
+        """Return when every model is ready that is loaded at the start. If that has failed before, it is tried again.
 
         Raises:
-            ModelNotReady: One is not, with the reason.
+            ModelNotReady: One is not, or the store cannot be read, with the reason.
         """
         self.start()
         if not self.wait(timeout_s):
             raise _still_loading(timeout_s)
-        if not self._complete:
-            raise ModelNotReady("; ".join(_public(name, problem) for name, problem in self._problems.items()))
+        if not self.complete:
+            problems = self._background.problems
+            found = [_public(name, problems[name]) for name in (_START, *sorted(self._awaited)) if name in problems]
+            raise ModelNotReady("; ".join(found) or str(_still_loading(timeout_s)))
 
     def find(self, name: str, version: str | None = None) -> LoadedModel | None:
         """Return a model that is ready, None if there is none of that name.
@@ -77,133 +106,192 @@ class Models:
         Raises:
             VersionNotFound: Another version of it is served.
         """
-        model = self._loaded.get(name)
+        model = self._cache.find(name)
         if model is not None and version not in (None, model.version):
             msg = f"model {name!r}: no version {str(version)[:80]!r} here, expected {model.version!r}"
             raise VersionNotFound(msg)
         return model
 
-    def await_model(self, name: str, version: str | None, timeout_s: float) -> LoadedModel:
-        """Return a model, after it has been loaded if need be.
+    def hold(self, name: str, version: str | None = None) -> LoadedModel | None:
+        """Return what `find` does; it stays until `release`, however much others need its memory."""
+        with self._changed:
+            model = self.find(name, version)
+            if model is not None:
+                self._cache.hold(name)
+            return model
+
+    def await_and_hold(self, name: str, version: str | None, timeout_s: float) -> LoadedModel:
+        """Return a model, after it has been loaded if need be; it stays until `release`.
 
         Raises:
             ModelNotFound: It is not among the models that are served.
             VersionNotFound: Another version of it is served.
+            InsufficientMemory: It does not fit into the memory that models may take.
+            StillLoading: It was not there in time; loading goes on.
             ModelNotReady: It is, or may be, among them and cannot be served, for the reason given.
         """
-        if self._may_come(name):
-            self.start()
-        with self._changed:
-            settled = self._changed.wait_for(lambda: name in self._loaded or self._idle.is_set(), timeout_s)
-        model = self.find(name, version)
-        if model is not None:
-            return model
-        if not settled:
-            raise _still_loading(timeout_s)
-        problem = self._problems.get(name) or self._problems.get(_ALL)
-        if problem is not None:
-            raise ModelNotReady(_public(name, problem)) from problem
-        served = ", ".join(sorted(self._loaded | self._problems)) or "none"
-        msg = f"model {name[:80]!r}: not served here, expected one of: {served}"
-        raise ModelNotFound(msg)
-
-    def index(self) -> list[tuple[str, str | None, str, str]]:
-        """Return name, version if known, state (READY, LOADING, UNAVAILABLE) and reason of each model, by name."""
-        state = "UNAVAILABLE" if self._idle.is_set() else "LOADING"
-        entries: dict[str, tuple[str, str | None, str, str]] = {
-            name: (name, None, state, _public(name, problem)) for name, problem in self._problems.items() if name
-        }
-        entries |= {name: (name, model.version, "READY", "") for name, model in self._loaded.items()}
-        return [entries[name] for name in sorted(entries)]
-
-    def load(self, name: str, timeout_s: float) -> None:
-        """Load a model, anew if it is loaded; while that is under way, and where it fails, the old one answers.
-
-        Raises:
-            ModelNotFound: There is no such model or alias.
-            ModelNotReady: It cannot be served, or other models are still loading after `timeout_s` seconds.
-        """
-        if not self.wait(timeout_s):
-            raise _still_loading(timeout_s)
+        end = time.monotonic() + timeout_s
+        self._await_name(name, timeout_s)
+        self._cache.hold(name)  # from now on: else others might take its memory before it is handed out
         try:
-            model = load_model(open_store(self._settings.store_url), name, self._settings, self._observer)
-        except (InvalidName, ModelNotFound) as error:
-            msg = f"model {name[:80]!r}: not in the store, expected a published one"
-            raise ModelNotFound(msg) from error
-        except LambdaserveError as error:
-            raise ModelNotReady(_public(name, error)) from error
-        self._loaded[name] = model
-        self._unloaded.discard(name)
-        self._problems.pop(name, None)
-        self._announce()
-        self._observer.model_loaded(model)
+            with self._changed:
+                if self._cache.find(name) is None and name not in self._away:
+                    self._background.start(name, partial(self._load, name))
+                settled = self._changed.wait_for(
+                    lambda: self._cache.find(name) is not None or not self._background.is_running(name),
+                    max(0.0, end - time.monotonic()),
+                )
+            model = self.find(name, version)
+        except BaseException:
+            self._cache.release(name)
+            raise
+        if model is None:
+            self._cache.release(name)
+            raise self._why_not(name) if settled else _still_loading(timeout_s)
+        return model
+
+    def await_model(self, name: str, version: str | None, timeout_s: float) -> LoadedModel:
+        """Return a model as `await_and_hold` does, but leave it to others to take its memory."""
+        model = self.await_and_hold(name, version, timeout_s)
+        self.release(name)
+        return model
+
+    def release(self, name: str) -> None:
+        """End what `hold` or `await_and_hold` began."""
+        self._cache.release(name)
+
+    def make_room(self, least_bytes: int) -> int:
+        """Return how many bytes models may still take, after dropping idle ones until it is that much, if it helps."""
+        return self._cache.make_room(least_bytes)
+
+    def load(self, name: str, timeout_s: float) -> LoadedModel:
+        """Load a model now, also one that was unloaded; where its alias names another version by now, that one.
+
+        Requests for it wait meanwhile. Raises as `await_and_hold` does.
+        """
+        self._away.discard(name)
+        self._drop_if_outdated(name)
+        return self.await_model(name, None, timeout_s)
 
     def unload(self, name: str) -> None:
-        """Let go of a model; it is not served until it is loaded again.
+        """Let go of a model; it stays away until `load`. Requests that it is answering end first.
 
         Raises:
-            ModelNotFound: It is not loaded.
+            ModelNotFound: It is not among the models that are served.
+            NotSupported: It is pinned.
         """
-        if self._loaded.pop(name, None) is None:
-            msg = f"model {name[:80]!r}: not loaded, expected one of: {', '.join(sorted(self._loaded)) or 'none'}"
-            raise ModelNotFound(msg)
-        self._unloaded.add(name)
-        self._problems[name] = ModelNotReady(f"model {name!r}: unloaded, expected to be loaded before it is asked")
-
-    def _may_come(self, name: str) -> bool:
-        """Tell whether another try at loading may bring this model; nobody makes us load by asking for nonsense."""
-        return not self._tried or name in self._problems or _ALL in self._problems
-
-    def _load_missing(self) -> None:
-        problems = {name: self._problems[name] for name in self._unloaded}
-        try:
-            self._settings.check()
-            store = open_store(self._settings.store_url)
-            for name in self._settings.models or self._names_in(store):
-                if name not in self._loaded and name not in self._unloaded:
-                    self._load_one(store, name, problems)
-            if not self._loaded and not problems:
-                msg = f"store: no model with the alias {self._settings.alias!r}, expected at least one; publish one"
-                problems[_ALL] = ModelNotReady(msg)
-        except Exception as error:  # noqa: BLE001 - init never raises: whatever it is, it is reported, and tried again
-            problems[_ALL] = _as_ours(error)
-        self._problems = problems
-        self._complete = problems.keys() <= self._unloaded
-        try:
-            for name, problem in problems.items():
-                self._observer.load_failed(name, problem)
-        finally:  # whoever waits must not wait for an observer that fails
-            self._tried = True
-            self._idle.set()
-            self._announce()
-
-    def _load_one(self, store: Store, name: str, problems: dict[str, LambdaserveError]) -> None:
-        try:
-            model = load_model(store, name, self._settings, self._observer)
-        except Exception as error:  # noqa: BLE001 - one broken model must not take the others down
-            problems[name] = _as_ours(error)
-        else:
-            self._loaded[name] = model
-            self._announce()
-            self._observer.model_loaded(model)
-
-    def _announce(self) -> None:
+        if name not in self._served:
+            raise self._not_served(name)
+        if name in self._settings.pinned:
+            msg = f"model {name!r}: pinned, expected one that is not; take it out of LAMBDASERVE_PINNED"
+            raise NotSupported(msg)
         with self._changed:
-            self._changed.notify_all()
+            self._away.add(name)
+            self._awaited.discard(name)
+            if self._background.is_running(name):
+                return  # what loads it looks at the end
+        self._cache.drop(name)
 
-    def _names_in(self, store: Store) -> list[str]:
-        """Return the names of all models that have the alias; those without it are not published for serving yet."""
-        return [name for name in store.list_folders(models_prefix()) if self._may_have_alias(store, name)]
-
-    def _may_have_alias(self, store: Store, name: str) -> bool:
+    def _drop_if_outdated(self, name: str) -> None:
+        model = self._cache.find(name)
+        if model is None:
+            return
         try:
-            return self._settings.alias in read_aliases(store, name)[0].aliases
-        except LambdaserveError:  # loading it meets the same, and reports it for this model alone
-            return True
+            named = resolve_alias(self._open_store(), name, self._settings.alias)
+        except LambdaserveError as error:
+            raise ModelNotReady(_public(name, error)) from error
+        if named != model.version:
+            del model
+            self._cache.drop(name)
+
+    def _load_at_start(self) -> None:
+        store = self._open_store()
+        if not self._started or self._served.may_have_changed():
+            at_start = self._served.at_start
+            self._begin(at_start)  # the list of the others must not hold them up
+            if not (self._served.fixed and at_start):
+                self._served.read(store)
+            with self._changed:
+                if not self._started:
+                    self._awaited = {name for name in self._served.at_start if self._cache.find(name) is None}
+                self._started = True
+                self._changed.notify_all()  # who waits to know whether a name is served need not wait for what follows
+        with self._changed:
+            awaited = set(self._awaited)
+        self._begin(awaited)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._background.is_running(*self._awaited))
+
+    def _begin(self, names: Iterable[str]) -> None:
+        for name in sorted(names):
+            if self._cache.find(name) is None and name not in self._away:
+                self._background.start(name, partial(self._load, name))
+
+    def _load(self, name: str) -> None:
+        try:
+            reserve = partial(self._cache.reserve, name)
+            model = load_model(self._open_store(), name, self._settings, self._observer, reserve)
+        except BaseException:
+            self._cache.drop(name)  # what was set aside for it
+            raise
+        with self._changed:
+            self._cache.put(model)
+            self._awaited.discard(name)
+        self._observer.model_loaded(model)
+        if name in self._away:
+            del model
+            self._cache.drop(name)
+
+    def _open_store(self) -> Store:
+        with self._opening:
+            if self._store is None:
+                self._settings.check()
+                self._store = open_store(self._settings.store_url)
+            return self._store
+
+    def _await_name(self, name: str, timeout_s: float) -> None:
+        """Return when it is known that the model is served. Raises as `await_and_hold` does."""
+        if name in self._served:
+            return
+        settled = True
+        if not self._served.fixed:
+            if self._served.may_have_changed():
+                self._background.start(_START, self._load_at_start)
+            with self._changed:
+                settled = self._changed.wait_for(
+                    lambda: name in self._served or not self._background.is_running(_START), timeout_s
+                )
+        if name in self._served:
+            return
+        if not settled:
+            raise _still_loading(timeout_s)
+        problem = self._background.problems.get(_START)
+        raise self._not_served(name) if problem is None else ModelNotReady(_public(_START, problem))
+
+    def _not_served(self, name: str) -> ModelNotFound:
+        served = ", ".join(self._served.names) or "none"
+        return ModelNotFound(f"model {name[:80]!r}: not served here, expected one of: {served}")
+
+    def _why_not(self, name: str) -> LambdaserveError:
+        if name in self._away:
+            return ModelNotReady(f"model {name!r}: unloaded, expected a model that is loaded; load it again")
+        problem = self._background.problems.get(name)
+        if isinstance(problem, InsufficientMemory):
+            return InsufficientMemory(str(problem))
+        return ModelNotReady(_public(name, problem) if problem else f"model {name!r}: gone meanwhile; try again")
+
+    def _state_of(self, name: str) -> ModelState:
+        if (model := self._cache.find(name)) is not None:
+            return ModelState(name, model.version, "READY")
+        if self._background.is_running(name):
+            return ModelState(name, None, "LOADING")
+        problem = self._background.problems.get(name)
+        reason = _public(name, problem) if problem else "not loaded: the first request for it loads it"
+        return ModelState(name, None, "UNAVAILABLE", "unloaded" if name in self._away else reason)
 
 
-def _still_loading(timeout_s: float) -> ModelNotReady:
-    return ModelNotReady(f"models: still loading after {timeout_s:.1f} s, expected them sooner; try again")
+def _still_loading(timeout_s: float) -> StillLoading:
+    return StillLoading(f"models: still loading after {timeout_s:.1f} s, expected them sooner; try again")
 
 
 def _public(name: str, problem: LambdaserveError) -> str:
@@ -212,11 +300,3 @@ def _public(name: str, problem: LambdaserveError) -> str:
         return str(problem)
     subject = f"model {name!r}" if name else "store"
     return f"{subject}: {problem.code}, expected an answer of the store; the log says more"
-
-
-def _as_ours(error: Exception) -> LambdaserveError:
-    if isinstance(error, LambdaserveError):
-        return error
-    wrapped = ModelNotReady(f"loading: {type(error).__name__}, expected no such failure; the log says more")
-    wrapped.__cause__ = error
-    return wrapped

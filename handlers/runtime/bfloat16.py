@@ -15,7 +15,11 @@ _ONNX_BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16
 
 
 def run_with_bfloat16(
-    session: onnxruntime.InferenceSession, outputs: Sequence[str], inputs: Arrays, bfloat16_inputs: Collection[str]
+    session: onnxruntime.InferenceSession,
+    outputs: Sequence[str],
+    inputs: Arrays,
+    bfloat16_inputs: Collection[str],
+    options: "onnxruntime.RunOptions | None" = None,
 ) -> list[np.ndarray]:
     """Return what `session.run` would, with float32 for BF16.
 
@@ -24,9 +28,10 @@ def run_with_bfloat16(
         outputs: Which to compute.
         inputs: All of the model's.
         bfloat16_inputs: Which of them the model takes as BF16; those are float32 here.
+        options: Of the run, as `session.run` takes them.
     """
     values = {name: _to_value(array, as_bfloat16=name in bfloat16_inputs) for name, array in inputs.items()}
-    return [_to_array(value) for value in session.run_with_ort_values(outputs, values)]
+    return [_to_array(value) for value in session.run_with_ort_values(outputs, values, options)]
 
 
 def _to_value(array: np.ndarray, *, as_bfloat16: bool) -> onnxruntime.OrtValue:

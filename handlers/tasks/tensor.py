@@ -3,14 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from handlers.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from handlers.registry.manifest import Datatype, TensorSpec
+    from handlers.registry.manifest import Batching, Datatype, TensorSpec
 
-__all__ = ["check_names", "check_tensor", "show_names"]
+__all__ = ["check_names", "check_tensor", "served_specs", "show_names"]
 
 _SHOWN_NAMES = 10
+
+
+def served_specs(specs: "Sequence[TensorSpec]", batching: "Batching | None") -> "tuple[TensorSpec, ...]":
+    """Return what is taken and returned by a service that cuts batches: where axis 0 counts samples, it may vary."""
+    if batching is None:
+        return tuple(specs)
+    return tuple(msgspec.structs.replace(spec, shape=(-1, *spec.shape[1:])) for spec in specs)
 
 
 def check_names(given: Sequence[str], specs: "Mapping[str, TensorSpec]") -> None:

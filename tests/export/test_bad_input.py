@@ -149,6 +149,6 @@ def test_published_weights_beside_the_graph_are_fetched_and_opened_together(tmp_
         def __getattr__(self, name: str) -> object:
             return lambda *_: None
 
-    loaded = load_model(open_store(url), "tiny", settings, Deaf())  # type: ignore[arg-type] # it hears nothing
+    loaded = load_model(open_store(url), "tiny", settings, Deaf(), lambda _: None)  # type: ignore[arg-type] # it hears nothing
     given = {"x": normal(2, 64)}
     np.testing.assert_allclose(loaded.session.run(given)["y"], Reference(source).run(given)["y"], 1e-4, 1e-4)

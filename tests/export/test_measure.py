@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.errors import GateError
-from export.measure import interleaved_medians_ms, peak_memory_bytes
+from export.measure import interleaved_medians_ms, memory_use
 
 ROWS, COLUMNS = 2500, 5000
 WEIGHT_BYTES = 4 * ROWS * COLUMNS  # 50 MB
@@ -50,9 +50,9 @@ def heavy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_peak_memory_is_that_of_the_model_however_large_this_process_is(heavy: Path) -> None:
     inputs = {"x": np.ones((1, ROWS), np.float32)}
-    before = peak_memory_bytes(heavy, inputs, 1)
+    before = memory_use(heavy, inputs, 1, None).peak_bytes
     ballast = np.ones(300_000_000, np.uint8)
-    beside = peak_memory_bytes(heavy, inputs, 1)
+    beside = memory_use(heavy, inputs, 1, None).peak_bytes
     assert ballast.all()
     assert before >= WEIGHT_BYTES
     assert beside >= WEIGHT_BYTES
@@ -63,4 +63,4 @@ def test_peak_memory_is_that_of_the_model_however_large_this_process_is(heavy: P
 def test_model_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"no model")
     with pytest.raises(GateError, match=r"broken.onnx: onnxruntime .* cannot open it"):
-        peak_memory_bytes(tmp_path / "broken.onnx", {}, 1)
+        memory_use(tmp_path / "broken.onnx", {}, 1, None)

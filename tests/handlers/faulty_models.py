@@ -27,6 +27,13 @@ class _FailingSession(Session):
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def run(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Arrays:
-        del inputs, outputs
+    def run(
+        self,
+        inputs: Arrays,
+        outputs: Sequence[str] | None = None,
+        *,
+        timeout_s: float | None = None,
+        shrink: bool = False,
+    ) -> Arrays:
+        del inputs, outputs, timeout_s, shrink
         raise self._error

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from handlers.errors import InvalidSetting
-from handlers.settings import Settings, default_threads
+from handlers.memory import machine_memory_bytes
+from handlers.settings import Settings, default_model_memory_mb, default_threads
 
 CORES = len(os.sched_getaffinity(0))
+HALF_OF_MEMORY = default_model_memory_mb({}) * 2**20
 
 
 def test_only_the_store_has_to_be_named() -> None:
@@ -25,6 +27,9 @@ def test_only_the_store_has_to_be_named() -> None:
         threads=CORES,
         log_level="INFO",
         init_wait_s=7.0,
+        pinned=(),
+        model_memory_bytes=HALF_OF_MEMORY,
+        max_answer_bytes=None,
         problems=(),
     )
 
@@ -40,11 +45,26 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             "LAMBDASERVE_THREADS": "3",
             "LAMBDASERVE_LOG_LEVEL": "warning",
             "LAMBDASERVE_INIT_WAIT_S": "0.5",
+            "LAMBDASERVE_PINNED": "b-2",
+            "LAMBDASERVE_MODEL_MEMORY_MB": "300",
+            "LAMBDASERVE_MAX_ANSWER_BYTES": "2000",
         }
     )
 
     settings.check()
-    assert settings == Settings("file:///models", ("a", "b-2"), "canary", 1000, tmp_path, 3, "WARNING", 0.5)
+    assert settings == Settings(
+        "file:///models",
+        ("a", "b-2"),
+        "canary",
+        1000,
+        tmp_path,
+        3,
+        "WARNING",
+        0.5,
+        pinned=("b-2",),
+        model_memory_bytes=300 * 2**20,
+        max_answer_bytes=2000,
+    )
 
 
 def test_an_empty_setting_is_none() -> None:
@@ -80,11 +100,15 @@ def test_all_problems_are_reported_at_once_and_defaults_taken(tmp_path: Path) ->
         "LAMBDASERVE_THREADS": "0",
         "LAMBDASERVE_LOG_LEVEL": "chatty",
         "LAMBDASERVE_INIT_WAIT_S": "soon",
+        "LAMBDASERVE_PINNED": "No_Name",
+        "LAMBDASERVE_MODEL_MEMORY_MB": "all",
+        "LAMBDASERVE_MAX_ANSWER_BYTES": "-1",
     }
     settings = Settings.from_environ(wrong)
 
-    assert [problem.partition(":")[0] for problem in settings.problems] == list(wrong)
-    assert settings == Settings(store_url="", threads=CORES, problems=settings.problems)
+    assert sorted(problem.partition(":")[0] for problem in settings.problems) == sorted(wrong)
+    defaults = Settings(store_url="", threads=CORES, model_memory_bytes=HALF_OF_MEMORY, problems=settings.problems)
+    assert settings == defaults
     with pytest.raises(InvalidSetting) as refusal:
         settings.check()
     for name, value in wrong.items():
@@ -179,3 +203,28 @@ def test_payload_settings_that_make_no_sense_are_problems(name: str, value: str)
 
     [problem] = settings.problems
     assert problem.startswith(f"{name}: {value!r}, expected ")
+
+
+def test_what_is_pinned_is_served() -> None:
+    environ = {"LAMBDASERVE_STORE": "file:///models", "LAMBDASERVE_PINNED": "b,c,a", "LAMBDASERVE_MODELS": "a"}
+
+    assert Settings.from_environ(environ).problems == ("LAMBDASERVE_PINNED: b, c, expected some of LAMBDASERVE_MODELS",)
+    assert Settings.from_environ({**environ, "LAMBDASERVE_MODELS": ""}).pinned == ("b", "c", "a")
+
+
+@pytest.mark.parametrize(("memory_mb", "models_mb"), [("128", 32), ("256", 64), ("512", 312), ("1769", 1569)])
+def test_models_get_what_the_memory_size_leaves_them(memory_mb: str, models_mb: int) -> None:
+    assert default_model_memory_mb({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb}) == models_mb
+
+
+def test_models_get_half_of_what_there_is_outside_of_lambda() -> None:
+    assert default_model_memory_mb({}) == machine_memory_bytes() // 2 // 2**20
+
+
+def test_answers_are_bounded_on_lambda_alone_unless_told() -> None:
+    environ = {"LAMBDASERVE_STORE": "file:///models"}
+    on_lambda = {**environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512"}
+
+    assert Settings.from_environ(environ).max_answer_bytes is None
+    assert Settings.from_environ(on_lambda).max_answer_bytes == 6 * 1024 * 1024 - 16 * 1024
+    assert Settings.from_environ({**on_lambda, "LAMBDASERVE_MAX_ANSWER_BYTES": "0"}).max_answer_bytes is None

@@ -39,7 +39,8 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     publish_graphs(url, "affine", {"int8-static": affine(3.0), "fp32": affine()}, [example])
     publish_graphs(url, "gather", {"fp32": gather([1, 2, 3])}, [{"index": np.array([1])}])
     publish_graphs(url, "text", {"fp32": identity("BYTES", ["n"])}, [{"x": np.array(["a"], dtype=object)}])
-    return {"LAMBDASERVE_STORE": url, "LAMBDASERVE_LOG_LEVEL": "DEBUG"}
+    pinned = "affine,gather,text"
+    return {"LAMBDASERVE_STORE": url, "LAMBDASERVE_LOG_LEVEL": "DEBUG", "LAMBDASERVE_PINNED": pinned}
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,7 @@ class _Response(msgspec.Struct, omit_defaults=True):
     id: str | None = None
 
 
+_BINARY = "application/octet-stream"
 _encoder = msgspec.json.Encoder()
 
 
@@ -52,14 +53,16 @@ def write_answer(call: Call, request: InferRequest, results: Mapping[str, np.nda
         InvalidInput: An output cannot be answered as classes.
         AnswerTooLarge: The answer is, and not all that is too large may go through the payload bucket.
     """
-    model, transfer, max_answer_bytes = call.model, call.transfer, call.max_answer_bytes
+    model, transfer = call.model, call.transfer
     arrays = {wanted.name: _array(model, wanted, results[wanted.name]) for wanted in request.outputs}
     allowed = {wanted.name for wanted in request.outputs if wanted.payload}
     binary = {wanted.name for wanted in request.outputs if wanted.binary}
+    # numbers in JSON travel as they are
+    max_bytes = call.answer_limit.largest(_BINARY) if binary else call.answer_limit.max_bytes
     buffers = {name: encode_binary(*arrays[name]) for name in binary}
     # of elements in JSON, each takes a digit and a comma at least
     sizes = {name: len(buffers[name]) if name in binary else 2 * array.size for name, (array, _) in arrays.items()}
-    sent = outputs_to_send(transfer, sizes, allowed, sum(sizes.values()), max_answer_bytes)
+    sent = outputs_to_send(transfer, sizes, allowed, sum(sizes.values()), max_bytes)
     tensors = {name: _OutputTensor(name, array.shape, datatype) for name, (array, datatype) in arrays.items()}
     for name, tensor in tensors.items():
         if name in binary:
@@ -69,10 +72,10 @@ def write_answer(call: Call, request: InferRequest, results: Mapping[str, np.nda
             sizes[name] = len(memoryview(tensor.data))
     response = _Response(model.name, model.version, [*tensors.values()], request.id)
     text = _encoder.encode(response)
-    if max_answer_bytes:
+    if max_bytes is not None:
         left = {name: size for name, size in sizes.items() if name not in sent}
         found = len(text) + sum(left[name] for name in left.keys() & binary) + len(sent) * ADDRESS_BYTES
-        sent += outputs_to_send(transfer, left, allowed, found, max_answer_bytes)
+        sent += outputs_to_send(transfer, left, allowed, found, max_bytes)
     for name in sent:
         buffer = buffers.pop(name, None)
         tensors[name].data = msgspec.UNSET

@@ -39,7 +39,8 @@ def infer(call: Call, body: bytes, json_bytes: int | None = None) -> InferAnswer
         RuntimeFailure: The model could not be run for want of memory.
     """
     with call.clock.phase("decode"):
-        request = read_request(call.model.manifest, body, json_bytes, call.transfer)
+        request = read_request(call.model, body, json_bytes, call.transfer)
+        call.limit(request.timeout_s)
     results = call.run(request.inputs, [output.name for output in request.outputs])
     with call.clock.phase("encode"):
         return write_answer(call, request, results)
@@ -50,14 +51,14 @@ async def _infer(request: Request) -> Response:
     body = await read_body(request, service.max_body_bytes)
     model = await model_of(request)
     if asks_for_predictions(request, body, model.task):
-        return answer_predictions(request, service, model, body)
-    return answer_tensors(request, service, model, body)
+        return await answer_predictions(request, service, model, body)
+    return await answer_tensors(request, service, model, body)
 
 
-def answer_tensors(request: Request, service: Service, model: LoadedModel, body: bytes) -> Response:
+async def answer_tensors(request: Request, service: Service, model: LoadedModel, body: bytes) -> Response:
     """Return the answer to a body that holds tensors, whatever path it came by. Raises as `infer` does."""
     json_bytes = _json_bytes(request.headers.get(_JSON_BYTES))
-    answer = service.call(model, lambda call: infer(call, body, json_bytes))
+    answer = await service.call(model, lambda call: infer(call, body, json_bytes))
     if answer.json_bytes is None:
         return Response(answer.body, media_type="application/json")
     headers = {_JSON_BYTES: str(answer.json_bytes)}

@@ -54,8 +54,8 @@ async def _model_metadata(request: Request) -> Response:
             "name": model.name,
             "versions": [model.version],
             "platform": "onnx_onnxv1",
-            "inputs": manifest.inputs,
-            "outputs": [_described(model, spec) for spec in manifest.outputs],
+            "inputs": model.inputs,
+            "outputs": [_described(model, spec) for spec in model.outputs],
             "properties": {"task": manifest.task.__struct_config__.tag, "variant": model.variant.name},
         }
     )

@@ -42,9 +42,9 @@ _model_decoder = msgspec.json.Decoder(_ModelRequest)
 async def _index(request: Request) -> Response:
     asked = await _read(request, _index_decoder)
     entries = [
-        _Entry(name, state, reason, version)
-        for name, version, state, reason in service_of(request).models.index()
-        if state == "READY" or not asked.ready
+        _Entry(model.name, model.state, model.reason, model.version)
+        for model in service_of(request).models.index()
+        if model.state == "READY" or not asked.ready
     ]
     return json_response(entries)
 

@@ -14,7 +14,8 @@ from handlers.api.oip.tensors import decode_tensor, to_tensor
 from handlers.api.payload_tensors import check_payload_size, fetch_inputs
 from handlers.errors import InvalidInput, NotSupported
 from handlers.payloads.transfer import Transfer
-from handlers.registry.manifest import Manifest, TensorSpec
+from handlers.registry.loading import LoadedModel
+from handlers.registry.manifest import TensorSpec
 from handlers.tasks.arrays import Arrays
 from handlers.tasks.tensor import check_names, check_tensor, show_names
 
@@ -76,11 +77,11 @@ class _OutputParameters(msgspec.Struct):
     shared_memory_region: str | None = None
 
 
-def read_request(manifest: Manifest, body: bytes, json_bytes: int | None, transfer: Transfer) -> InferRequest:
+def read_request(model: LoadedModel, body: bytes, json_bytes: int | None, transfer: Transfer) -> InferRequest:
     """Return what a request asks of a model.
 
     Args:
-        manifest: The model's.
+        model: Which is asked.
         body: JSON, and after it the binary tensors in the order of the inputs.
         json_bytes: Length of the JSON; None: all of it. 0: the body is the elements of the only input, and all outputs
             are wanted in binary.
@@ -91,20 +92,20 @@ def read_request(manifest: Manifest, body: bytes, json_bytes: int | None, transf
         NotSupported: It points at memory that it would share with a server on the same machine.
     """
     if json_bytes == 0:
-        outputs = [WantedOutput(spec.name, binary=True) for spec in manifest.outputs]
-        return InferRequest(_read_raw(manifest.inputs, body), outputs)
+        outputs = [WantedOutput(spec.name, binary=True) for spec in model.outputs]
+        return InferRequest(_read_raw(model.inputs, body), outputs)
     if json_bytes is not None and json_bytes > len(body):
         msg = f"Inference-Header-Content-Length: {json_bytes}, expected at most the body's {len(body)} bytes"
         raise InvalidInput(msg)
     whole = memoryview(body)
     text, binary = (body, whole[len(body) :]) if json_bytes is None else (whole[:json_bytes], whole[json_bytes:])
-    request, nesting = read_document(text, manifest.inputs)
+    request, nesting = read_document(text, model.inputs)
     parameters = _read_parameters("request", request.parameters, _RequestParameters)
-    outputs = _read_outputs(manifest.outputs, request.outputs or [], parameters)
+    outputs = _read_outputs(model.outputs, request.outputs or [], parameters)
     if any(output.payload for output in outputs):
         transfer.check()
-    data = _find_data(manifest.inputs, request.inputs, binary, transfer, framed=json_bytes is not None)
-    inputs = _read_inputs(manifest.inputs, request.inputs, data, nesting)
+    data = _find_data(model.inputs, request.inputs, binary, transfer, framed=json_bytes is not None)
+    inputs = _read_inputs(model.inputs, request.inputs, data, nesting)
     return InferRequest(inputs, outputs, request.id, parameters.timeout / _MICROSECONDS or None)
 
 

@@ -73,7 +73,7 @@ def build_document(models: "Sequence[LoadedModel]", routed: Collection[str], roo
 def _describe(model: "LoadedModel") -> str:
     manifest = model.manifest
     task = manifest.task.__struct_config__.tag
-    takes, returns = (", ".join(map(_tensor, specs)) for specs in (manifest.inputs, manifest.outputs))
+    takes, returns = (", ".join(map(_tensor, specs)) for specs in (model.inputs, model.outputs))
     return f"Version {model.version}, {task}, variant {model.variant.name}. Takes {takes}; returns {returns}."
 
 

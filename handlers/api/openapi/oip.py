@@ -139,7 +139,7 @@ def _generic(prefix: str, suffix: str, parameters: list[Json]) -> Json:
 
 def model_paths(model: "LoadedModel", form: InstanceForm) -> Json:
     """Return the paths of one model, with its names, shapes and datatypes."""
-    inputs, outputs = model.manifest.inputs, model.manifest.outputs
+    inputs, outputs = model.inputs, model.outputs
     named = {"type": "string", "enum": [spec.name for spec in outputs]}
     request: Json = {
         "type": "object",

@@ -100,7 +100,7 @@ def example_tensors(model: "LoadedModel") -> tuple[list[Json], list[Json]] | Non
     Zeros and empty texts; of integers rather ones, as a mask of zeros makes NaN of a mean. The shortest are taken that
     the model can be run on: it is asked.
     """
-    specs = model.manifest.inputs
+    specs = model.inputs
     for length, integer in itertools.product(_AXES, (1, 0)):
         shapes = {spec.name: _shape(spec, length) for spec in specs}
         if 2 * sum(math.prod(shape) for shape in shapes.values()) > MOST_EXAMPLE_BYTES:
@@ -113,7 +113,7 @@ def example_tensors(model: "LoadedModel") -> tuple[list[Json], list[Json]] | Non
             outputs = model.session.run(inputs)
         except LambdaserveError:
             continue
-        return _written(specs, inputs), _written(model.manifest.outputs, outputs)
+        return _written(specs, inputs), _written(model.outputs, outputs)
     return None
 
 

@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
+from handlers.api.answers import AnswerLimit
 from handlers.api.app import create_app
 from handlers.api.service import Service
 from handlers.payloads.identity import PayloadId
@@ -47,7 +48,7 @@ def opened(service: Service) -> Iterator[Open]:
             service.telemetry,
             MAX_BODY_BYTES,
             payloads=payloads,
-            max_answer_bytes=max_answer_bytes,
+            answer_limit=AnswerLimit(max_answer_bytes),
         )
         gateways.append(Gateway(create_app(own)))
         return gateways[-1]

@@ -16,6 +16,7 @@ STATUSES = {
     "DeadlineExceeded": 504,
     "InsufficientMemory": 507,
     "ModelNotReady": 503,
+    "StillLoading": 503,
     "InvalidSetting": 503,
     "StoreError": 503,
     "ObjectNotFound": 503,

@@ -15,6 +15,7 @@ class Recorder:
     loaded: list[LoadedModel] = field(default_factory=list)
     failed: list[tuple[str, LambdaserveError]] = field(default_factory=list)
     passed_over: list[tuple[str, str, str, LambdaserveError]] = field(default_factory=list)
+    dropped: list[tuple[str, str]] = field(default_factory=list)
 
     def model_loaded(self, model: LoadedModel) -> None:
         self.loaded.append(model)
@@ -24,3 +25,6 @@ class Recorder:
 
     def variant_passed_over(self, model: str, version: str, variant: str, error: LambdaserveError) -> None:
         self.passed_over.append((model, version, variant, error))
+
+    def model_dropped(self, model: str, version: str) -> None:
+        self.dropped.append((model, version))

@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,7 @@ def test_nothing_is_left_in_the_scratch_folder(settings: Settings, recorder: Rec
     publish_graphs(settings.store_url, "good", {"int8-static": WRONG, "fp32": RIGHT}, GOLDENS)
     publish_graphs(settings.store_url, "bad", {"fp32": RIGHT}, GOLDENS)
     replace_file(version_folder(settings, "bad", "1") / "fp32.onnx", b"")
-    models = Models(settings, recorder)
+    models = Models(replace(settings, pinned=("bad", "good")), recorder)
 
     with pytest.raises(ModelNotReady):
         models.await_all(WAIT_S)

@@ -110,12 +110,12 @@ def test_a_model_of_text_brings_nothing_but_tokenizers(tmp_path: Path) -> None:
     graph = mean_of_rows(np.eye(6, dtype=np.float32))
     publish_graphs(url, "embedder", {"fp32": graph}, [example], task=task, tokenizer=tokenizer)
     code = """
-import os, sys
+import asyncio, os, sys
 os.environ["LAMBDASERVE_STORE"] = sys.argv[1]
 from handlers import inference
 from handlers.api.predict import Instances, predict
 [model] = inference.models.loaded
-answer = inference.app.state.service.call(model, lambda call: predict(call, Instances(["good"], {})))
+answer = asyncio.run(inference.app.state.service.call(model, lambda call: predict(call, Instances(["good"], {}))))
 assert len(answer[0]) == 6, answer
 """
 

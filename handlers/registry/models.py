@@ -167,11 +167,19 @@ class Models:
     def load(self, name: str, timeout_s: float) -> LoadedModel:
         """Load a model now, also one that was unloaded; where its alias names another version by now, that one.
 
-        Requests for it wait meanwhile. Raises as `await_and_hold` does.
+        Requests for it wait meanwhile; where that fails, the old version answers again. Raises as `await_and_hold`.
         """
         self._away.discard(name)
-        self._drop_if_outdated(name)
-        return self.await_model(name, None, timeout_s)
+        old = self._outdated(name)
+        if old is None:
+            return self.await_model(name, None, timeout_s)
+        self._cache.drop(name)
+        try:
+            return self.await_model(name, None, timeout_s)
+        except ModelNotReady:
+            self._cache.reserve(name, old.variant.peak_memory_bytes)
+            self._cache.put(old)
+            raise
 
     def unload(self, name: str) -> None:
         """Let go of a model; it stays away until `load`. Requests that it is answering end first.
@@ -192,17 +200,16 @@ class Models:
                 return  # what loads it looks at the end
         self._cache.drop(name)
 
-    def _drop_if_outdated(self, name: str) -> None:
+    def _outdated(self, name: str) -> LoadedModel | None:
+        """Return a model that is loaded and that its alias does not name any more."""
         model = self._cache.find(name)
         if model is None:
-            return
+            return None
         try:
             named = resolve_alias(self._open_store(), name, self._settings.alias)
         except LambdaserveError as error:
             raise ModelNotReady(_public(name, error)) from error
-        if named != model.version:
-            del model
-            self._cache.drop(name)
+        return None if named == model.version else model
 
     def _load_at_start(self) -> None:
         store = self._open_store()

@@ -78,7 +78,7 @@ def test_an_answer_that_is_too_large_is_413(gateway: Gateway) -> None:
 
     assert (fits.status, fits.body["outputs"][0]["data"]) == (200, ["a" * 1000])
     assert (refused.status, quotes.status) == (413, 413)
-    assert refused.body["error"].startswith("answer: 21")
+    assert refused.body["error"].startswith("answer: at least 21")
     assert refused.headers["content-type"] == "application/json"
     assert int(refused.headers["content-length"]) == len(json.dumps(refused.body, separators=(",", ":")))
 

@@ -35,7 +35,7 @@ BINARY: dict[str, tuple[Any, bytes]] = {
     "gather": (infer_body(binary_tensor("index", "INT64", [2], 16)), bytes([0, *[0] * 7, 2, *[0] * 7])),
     "cube": (infer_body(binary_tensor("x", "FP32", [1, 2, 1], 8), parameters={"binary_data_output": True}), bytes(8)),
     "identity-bytes": (infer_body(binary_tensor("x", "BYTES", [2, 1], 11)), b"\1\0\0\0a\2\0\0\0\xc3\xa4"),
-    "identity-bool": (infer_body(binary_tensor("x", "BOOL", [2, 1], 2), parameters={"timeout": 5}), b"\1\0"),
+    "identity-bool": (infer_body(binary_tensor("x", "BOOL", [2, 1], 2), parameters={"timeout": 60_000_000}), b"\1\0"),
     "identity-bf16": (
         infer_body(
             binary_tensor("x", "BF16", [2, 1], 4),
@@ -136,7 +136,8 @@ def mutated_binary(draw: st.DrawFn) -> tuple[str, str, bytes]:
 
 
 def assert_sane(answer: Answer) -> None:
-    assert answer.status < 500, answer
+    # a `timeout` of a microsecond is the caller's own wish
+    assert answer.status < 500 or answer.status == 504, answer
     if answer.status != 200:
         assert not answer.tensors
         assert answer.body.keys() == {"error", "request_id"}

@@ -12,9 +12,9 @@ HERE = Transfer(Payloads("s3://bucket/payloads", 1_000_000), float("inf"))
 
 @pytest.mark.parametrize(
     ("limit", "sent"),
-    [(0, []), (ALL, []), (ALL - 1, ["large"]), (27_000, ["large"]), (26_999, ["large", "middle"])],
+    [(None, []), (ALL, []), (ALL - 1, ["large"]), (27_000, ["large"]), (26_999, ["large", "middle"])],
 )
-def test_the_largest_outputs_go_first_and_no_more_than_have_to(limit: int, sent: list[str]) -> None:
+def test_the_largest_outputs_go_first_and_no_more_than_have_to(limit: int | None, sent: list[str]) -> None:
     assert outputs_to_send(HERE, SIZES, SIZES, ALL, limit) == sent
 
 

@@ -352,7 +352,7 @@ def test_each_output_may_be_allowed_for_itself(opened: Open, room: Room) -> None
 
 
 def test_binary_outputs_go_to_the_bucket_too_and_the_rest_stays_behind_the_json(opened: Open, room: Room) -> None:
-    gateway = opened(room.open(), 20_000)
+    gateway = opened(room.open(), 26_000)  # in base64
     parameters = {"payload_output": True, "binary_data_output": True}
     body = pair(1500, {"name": "sum"}, {"name": "difference"}, parameters=parameters)
 
@@ -389,9 +389,15 @@ class RawModels(Models):
     def __init__(self, models: Models) -> None:
         self._models = models
 
-    def find(self, name: str, version: str | None = None) -> LoadedModel | None:
-        model = self._models.find(name, version)
+    def hold(self, name: str, version: str | None = None) -> LoadedModel | None:
+        model = self._models.await_and_hold(name, version, 60)
         return model and replace(model, task=RawRows(model.manifest.inputs, model.manifest.outputs))
+
+    def release(self, name: str) -> None:
+        self._models.release(name)
+
+    def make_room(self, least_bytes: int) -> int:
+        return self._models.make_room(least_bytes)
 
 
 def test_an_instance_that_is_a_payload_stands_for_its_bytes(opened: Open, room: Room, service: Service) -> None:

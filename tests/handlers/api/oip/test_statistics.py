@@ -1,5 +1,6 @@
 """What the process says of the calls that it has answered."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -117,15 +118,14 @@ def test_of_what_is_not_served_there_are_no_statistics(counted: Gateway, path: s
 
 
 def test_counts_of_many_threads_add_up(fresh: Service) -> None:
-    model = fresh.models.find("affine")
-    assert model is not None
+    model = fresh.models.await_model("affine", None, 60)
 
     def answer(call: Call) -> None:
         with call.clock.phase("infer"):
             call.samples += 2
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: fresh.call(model, answer), range(2000)))
+        list(pool.map(lambda _: asyncio.run(fresh.call(model, answer)), range(2000)))
 
     [counts] = fresh.counters.snapshot()
     assert (counts.samples, counts.success.count, counts.phases["infer"].count) == (4000, 2000, 2000)

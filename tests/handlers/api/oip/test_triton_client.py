@@ -164,6 +164,7 @@ def test_models_are_listed_unloaded_and_loaded(client: triton.InferenceServerCli
         found: str = {entry["name"]: entry["state"] for entry in client.get_model_repository_index()}["gather"]
         return found
 
+    assert client.is_model_ready("gather")
     assert state() == "READY"
     client.unload_model("gather")
     assert state() == "UNAVAILABLE"
@@ -191,7 +192,7 @@ def test_errors_are_ours(
 
 
 def test_a_model_that_is_not_there_is_not_loaded(client: triton.InferenceServerClient) -> None:
-    with pytest.raises(InferenceServerException, match="model 'unknown': not in the store, expected a published one"):
+    with pytest.raises(InferenceServerException, match="model 'unknown': not served here, expected one of: "):
         client.load_model("unknown")
 
 

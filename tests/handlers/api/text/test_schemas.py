@@ -34,9 +34,7 @@ def models(store_of_texts: str, tmp_path_factory: pytest.TempPathFactory) -> Mod
 
 
 def find(models: Models, name: str) -> LoadedModel:
-    model = models.find(name)
-    assert model is not None
-    return model
+    return models.await_model(name, None, 60)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -10,9 +10,9 @@ import traceback
 from typing import TextIO
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from handlers.errors import LambdaserveError
+from handlers.metrics import write_metrics
 from handlers.registry.loading import LoadedModel
 
 __all__ = ["NAMESPACE", "SERVICE", "Telemetry", "request_id"]
@@ -123,20 +123,14 @@ class Telemetry:
     ) -> None:
         if not self._emit_metrics:
             return
-        metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+        dimensions = {"service": SERVICE}
         if model:
-            metrics.add_dimension("model", model)
+            dimensions["model"] = model
         if version:
-            metrics.add_dimension("version", version)
-        for name, count in counts.items():
-            metrics.add_metric(name, MetricUnit.Count, count)
-        for name, value in (milliseconds or {}).items():
-            metrics.add_metric(name, MetricUnit.Milliseconds, value)
-        for name, text in metadata.items():
-            metrics.add_metadata(name, text)
+            dimensions["version"] = version
         if (identifier := request_id.get()) is not None:
-            metrics.add_metadata("request_id", identifier)
-        metrics.flush_metrics()
+            metadata["request_id"] = identifier
+        write_metrics(NAMESPACE, dimensions, counts, milliseconds or {}, metadata)
 
 
 def _camel(name: str) -> str:

@@ -9,5 +9,6 @@ from handlers.api.oip import inference, metadata, repository, statistics
 
 __all__ = ["routes"]
 
-# the statistics of all models come before a model's metadata: /v2/models/stats is theirs
-routes = [*statistics.routes, *metadata.routes, *inference.routes, *repository.routes]
+# routes are tried in turn, so what is asked most comes first; the statistics of all models come before a model's
+# metadata: /v2/models/stats is theirs
+routes = [*inference.routes, *statistics.routes, *metadata.routes, *repository.routes]

@@ -57,6 +57,7 @@ def test_the_commands_for_your_own_model_and_for_serving_it_work(folder: Path) -
     assert "my-model: chose " in done.stdout
     assert '"ready":true' in done.stdout
     assert '"name":"my-model","versions":["1"]' in done.stdout
+    assert '{"predictions":[[{"label":"' in done.stdout
     assert '"outputs":[{"name":"logits","shape":[1,3],"datatype":"FP32","data":[' in done.stdout
 
 

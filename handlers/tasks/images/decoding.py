@@ -28,6 +28,7 @@ __all__ = ["MAX_PIXELS", "decode", "open_image"]
 MAX_PIXELS = 25_000_000
 """Of one image: what cameras of 24 megapixels make. Up to eight bytes each while decoded, 16 for a WebP."""
 
+_MOST_SCANNED_PIXELS = 12 * MAX_PIXELS  # half a second; libjpeg saves photographs in ten scans, mozjpeg in up to 20
 _MOST_PIXELS_A_BYTE = 1024  # Huffman codes have a bit or more, and a block of 64 pixels has one or more of them
 
 _DECODERS: dict[str, Callable[[io.BytesIO], "ImageFile"]] = {
@@ -67,11 +68,15 @@ def open_image(subject: str, data: bytes) -> "ImageFile":
     if kind not in _DECODERS:
         msg = f"{subject}: {kind}, expected a JPEG, PNG or WebP"
         raise InvalidInput(msg)
-    check_structure(subject, kind, data)
+    scans = check_structure(subject, kind, data)
     with _refusing(subject, kind):
         image = _DECODERS[kind](io.BytesIO(data))
     if image.width * image.height > MAX_PIXELS:
         msg = f"{subject}: {image.width} x {image.height} pixels, expected at most {MAX_PIXELS}; make it smaller"
+        raise InvalidInput(msg)
+    if image.width * image.height * scans > _MOST_SCANNED_PIXELS:
+        msg = f"{subject}: {scans} scans of {image.width} x {image.height} pixels, expected at most "
+        msg += f"{_MOST_SCANNED_PIXELS} pixels in all; make it smaller, or save it with fewer scans"
         raise InvalidInput(msg)
     if kind == "JPEG" and image.width * image.height > _MOST_PIXELS_A_BYTE * len(data):
         # the others' decoders refuse what is missing; this one makes it grey

@@ -22,8 +22,8 @@ _MARKER_AFTER_SCAN = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # RST0 to RST7 
 _END_OF_IMAGE, _START_OF_SCAN = b"\xd9", b"\xda"
 
 
-def check_structure(subject: str, kind: str, data: bytes) -> None:
-    """Count the pieces of a file, without reading what is in them.
+def check_structure(subject: str, kind: str, data: bytes) -> int:
+    """Count the pieces of a file, without reading what is in them, and return how often a decoder goes over its pixels.
 
     Args:
         subject: What to call the file in errors.
@@ -35,19 +35,20 @@ def check_structure(subject: str, kind: str, data: bytes) -> None:
     """
     match kind:
         case "JPEG":
-            _check_jpeg(subject, data)
+            return _check_jpeg(subject, data)
         case "PNG":
             _check_png(subject, data)
+    return 1
 
 
-def _check_jpeg(subject: str, data: bytes) -> None:
+def _check_jpeg(subject: str, data: bytes) -> int:
     scans = 0
     position = 2  # after the start of the image
     pattern = _MARKER
     for _ in range(_MOST_SEGMENTS):
         found = pattern.search(data, position)
         if found is None or found[1] == _END_OF_IMAGE:
-            return
+            return scans
         if pattern is _MARKER and found.end() - position > _MOST_FILL:
             msg = f"{subject}: a JPEG with {found.end() - position} bytes between segments, expected none"
             raise InvalidInput(msg)

@@ -224,3 +224,16 @@ def test_whatever_is_in_a_file_it_is_decoded_or_refused(
         return
     assert found.dtype == np.uint8
     assert found.shape[2] == 3  # colours
+
+
+def test_many_scans_of_many_pixels_are_refused_and_few_of_either_are_not() -> None:
+    large = encoded(Image.new("L", (5000, 4800)), "JPEG", progressive=True)  # six scans
+    end = b"\xff\xd9"
+    last = large[large.rindex(b"\xff\xda") : -2]
+
+    open_image("image", large)
+    open_image("image", large[:-2] + 6 * last + end)
+    with pytest.raises(
+        InvalidInput, match=r"^image: 13 scans of 5000 x 4800 pixels, expected at most 300000000 pixels"
+    ):
+        open_image("image", large[:-2] + 7 * last + end)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
@@ -110,6 +110,9 @@ class ModelSource:
         _check_unique([*self.inputs, *self.outputs], "inputs and outputs")
         _check_dynamic(self.dynamic or {}, self.inputs)
         _check_lengths(self.dynamic_axes, self.inputs)
+        if self.task is not None and not isinstance(self.task, get_args(TaskDefinition)):
+            msg = f"ModelSource.task: {type(self.task).__name__}, expected a task, such as export.TabularTask"
+            raise SourceError(msg)
         if self.tokenizer is not None and not Path(self.tokenizer).is_file():
             msg = f"ModelSource.tokenizer: no file {self.tokenizer}, expected a tokenizer.json"
             raise SourceError(msg)

@@ -6,6 +6,8 @@ _MEMORY = 0.9  # how much a run counts when the next one has been seen
 _HEARSAY = 0.2  # how much the manifest's run counts beside the first one that was seen here
 _SPREAD = 1e-3  # of sizes, relative to their squares: with less, they tell nothing of how time grows with size
 _DOUBT = 0.7  # what a refusal takes off the estimate
+_SAFE_SHARE = 0.8  # of the time that runs of one size took on the average: what one takes at the least
+_ELSEWHERE = 0.6  # of what was measured on another machine: this one may be faster
 
 
 class Pace:
@@ -22,6 +24,8 @@ class Pace:
         """Whether a run was seen here."""
         self._optimism = 1.0
         self._sums = _sums(elements, seconds)
+        # by order of magnitude, the size of the last run and the average time of such runs
+        self._seen = {elements.bit_length(): (elements, seconds * _ELSEWHERE)}
 
     def observe(self, elements: int, seconds: float) -> None:
         """Learn from a run."""
@@ -34,6 +38,11 @@ class Pace:
             weight * old[3] + seen[3],
             weight * old[4] + seen[4],
         )
+        magnitude = elements.bit_length()
+        if self.observed and magnitude in self._seen:
+            before, average = self._seen[magnitude]
+            seconds = (average * (elements / before if before else 1.0) + seconds) / 2
+        self._seen[magnitude] = (elements, seconds)
         self.observed = True
         self._optimism = 1.0
 
@@ -44,12 +53,21 @@ class Pace:
         if spread > _SPREAD * n * xx:
             slope = max(0.0, (n * xy - x * y) / spread)
             start = max(0.0, (y - slope * x) / n)
-            return self._optimism * (start + slope * elements)
+            return start + slope * elements
         growth = max(1.0, elements * n / x) if x else 1.0
-        return self._optimism * growth * y / n
+        return growth * y / n
+
+    def least_s(self, elements: int) -> float:
+        """Return how many seconds a run on `elements` elements takes for certain, as far as runs have shown.
+
+        Larger ones take no less than smaller ones have taken, and smaller ones no less than their share of it. How time
+        grows beyond what was seen is not guessed: next to nothing may be to compute in a large run.
+        """
+        shown = (seconds * min(1.0, elements / size) for size, seconds in [*self._seen.values()] if size)
+        return self._optimism * _SAFE_SHARE * max(shown, default=0.0)
 
     def doubt(self) -> None:
-        """Take the estimate down after a run was refused because of it: else a wrong one would stand for ever."""
+        """Take the certainty down after a run was refused because of it: else a wrong one would stand for ever."""
         self._optimism *= _DOUBT
 
 

@@ -77,8 +77,16 @@ class Settings:
     problems: tuple[str, ...] = ()
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the settings from `environ`; what makes no sense there is listed in `problems`, its default taken."""
+    def from_environ(
+        cls, environ: Mapping[str, str] = os.environ, given: Mapping[str, str] | None = None
+    ) -> "Settings":
+        """Read the settings; what makes no sense is listed in `problems`, its default taken.
+
+        Args:
+            environ: Names and values.
+            given: What goes before them, from a command line for example.
+        """
+        environ = {**environ, **(given or {})}
         problems: list[str] = []
 
         def read(name: str, parse: Callable[[str], T], default: T) -> T:

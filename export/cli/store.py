@@ -11,7 +11,7 @@ __all__ = ["models", "serve"]
 @click.command()
 @click.option("--store", required=True, help=STORE_HELP)
 @click.option("--models", default="", help="Comma-separated names.  [default: every model that has the alias]")
-@click.option("--alias", default="live", show_default=True, help="The alias through which versions are found.")
+@click.option("--alias", default="", help="The alias through which versions are found.  [default: live]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of a run.  [default: one per core]")
@@ -28,9 +28,11 @@ def serve(store: str, models: str, alias: str, host: str, port: int, threads: in
         from export.serve import serve as run
         from handlers.settings import Settings
 
-        given = {"LAMBDASERVE_STORE": store, "LAMBDASERVE_MODELS": models, "LAMBDASERVE_ALIAS": alias}
-        given["LAMBDASERVE_PAYLOADS"] = payloads
-        settings = Settings.from_environ(given | ({"LAMBDASERVE_THREADS": str(threads)} if threads else {}))
+        options = {"MODELS": models, "ALIAS": alias, "PAYLOADS": payloads, "THREADS": str(threads or "")}
+        given = {"LAMBDASERVE_STORE": store} | {
+            f"LAMBDASERVE_{name}": value for name, value in options.items() if value
+        }
+        settings = Settings.from_environ(given=given)
         settings.check()
         click.echo(f"serving {store} on http://{host}:{port} (Ctrl-C stops)", err=True)
         run(settings, host, port)

@@ -47,7 +47,7 @@ class AnswerLimit:
         if size > self.max_bytes:
             msg = (
                 f"answer: {size} bytes as it travels, expected at most {self.max_bytes}; ask for fewer outputs or "
-                "samples, or in binary"
+                "samples, in binary, or through the payload bucket (`payload_output`)"
             )
             raise AnswerTooLarge(msg)
 

@@ -40,7 +40,8 @@ def create_app(service: Service, *, cors_origins: Sequence[str] = (), base_path:
 
 async def _refuse(_: Request, error: Exception) -> Response:
     assert isinstance(error, LambdaserveError)  # noqa: S101 - Starlette's handlers are typed for any Exception
-    return error_response(status_of(error), str(error))
+    status = status_of(error)
+    return error_response(status, str(error), {"Retry-After": _RETRY_AFTER_S} if status == _NOT_NOW else None)
 
 
 async def _refuse_route(request: Request, error: Exception) -> Response:
@@ -59,6 +60,8 @@ async def _refuse_route(request: Request, error: Exception) -> Response:
 
 
 _NOT_ALLOWED = 405
+_NOT_NOW = 503
+_RETRY_AFTER_S = "1"
 
 
 def _allowed_methods(request: Request) -> list[str]:

@@ -43,11 +43,11 @@ class Boundary:
             await self.app(scope, receive, send)
             return
         token = request_id.set(_request_id(scope))
-        mount(scope, self.base_path)
         try:
             with Visit(scope) as visit:
                 answer = _Answer(scope, visit, self.service.answer_limit, self.cors_origins, send)
                 try:
+                    mount(scope, self.base_path)
                     await self.app(scope, receive, answer.send)
                 except Exception as error:  # the last line of defence: no traceback reaches the client
                     self.service.telemetry.crashed(error)
@@ -116,7 +116,10 @@ def _compress(scope: "Scope", head: "Message", message: "Message") -> None:
         return
     headers.append("Vary", "Accept-Encoding")
     if takes_gzip(Headers(scope=scope).get("accept-encoding", "")):
-        message["body"] = compress(message["body"])
+        compressed = compress(message["body"])
+        if len(compressed) * 4 // 3 >= len(message["body"]):  # on its way it is base64
+            return
+        message["body"] = compressed
         headers["Content-Encoding"] = "gzip"
         headers["Content-Length"] = str(len(message["body"]))
 

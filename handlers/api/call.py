@@ -101,8 +101,23 @@ class Call:
             lengths = {name: list(value.shape[:1]) for name, value in inputs.items()}
             msg = f"inputs: {lengths} samples, expected as many of each, and one at the least"
             raise InvalidInput(msg)
-        pieces = cut_batch(inputs, at_once, exactly=batching.length is not None)
+        pieces = [*cut_batch(inputs, at_once, exactly=batching.length is not None)]
+        self.foresee(pieces[0][0], length, len(pieces))
         return join_batch([(self._run(piece, outputs, count, shrink=grows), count) for piece, count in pieces])
+
+    def foresee(self, inputs: Arrays, count: int, times: float = 1.0) -> float:
+        """Return how many seconds are left, if `times` runs on such inputs, of `count` samples in all, may fit.
+
+        Raises:
+            DeadlineExceeded: They cannot, as far as runs have shown.
+        """
+        left_s = self.deadline.left_s
+        least_s = times * self.model.pace.least_s(_count_elements(inputs))
+        if least_s > left_s or left_s <= 0:
+            self.model.pace.doubt()
+            found = f"{max(0.0, left_s):.3g} s left"
+            raise self._too_late(found, f"at least {least_s:.3g} s for the next {count} samples")
+        return left_s
 
     def _at_once(self, inputs: Arrays, length: int) -> tuple[int, bool]:
         """Return how many samples fit into memory, and whether they take more than what is set aside for the model.
@@ -134,11 +149,7 @@ class Call:
             spent_s = sum(self.clock.phases_ms.get(phase, 0.0) for phase in ("decode", "infer", "encode")) / 1000
             if not model.pace.observed or spent_s + estimate_s > self.most_s:
                 raise HoldsUpOthers
-        left_s = self.deadline.left_s
-        if estimate_s > left_s:
-            model.pace.doubt()
-            found = f"{max(0.0, left_s):.3g} s left"
-            raise self._too_late(found, estimate_s, count)
+        left_s = self.foresee(inputs, count)
         watched = left_s < float("inf") and (estimate_s * _WATCHED_SHARE > left_s or not model.pace.observed)
         start = time.perf_counter()
         try:
@@ -150,21 +161,20 @@ class Call:
         except DeadlineExceeded as error:
             taken_s = time.perf_counter() - start
             model.pace.observe(elements, taken_s)
-            found = f"stopped in a run after {taken_s:.3g} s"
-            raise self._too_late(found, estimate_s, count) from error
+            found = f"a run stopped after {taken_s:.3g} s"
+            raise self._too_late(found, f"it done by then ({count} samples)") from error
         model.pace.observe(elements, time.perf_counter() - start)
         self.samples += count
         self.runs += 1
         return results
 
-    def _too_late(self, found: str, estimate_s: float, count: int) -> DeadlineExceeded:
+    def _too_late(self, found: str, expected: str) -> DeadlineExceeded:
         spent = ", ".join(f"{name} {value / 1000:.3g} s" for name, value in self.clock.phases_ms.items())
         total_s = time.monotonic() - self.entered_s
-        done = f" after {self.samples}" if self.samples else ""
+        done = f" after {self.samples} samples" if self.samples else ""
         return DeadlineExceeded(
-            f"model {self.model.name!r}: {found} of the request's time, of which {total_s:.3g} s are spent "
-            f"({spent or 'waiting'}), expected {estimate_s:.3g} s for the next {count} samples{done}; "
-            "send fewer at once"
+            f"model {self.model.name!r}: {found}{done}, expected {expected}; {total_s:.3g} s are spent"
+            f"{f' ({spent})' if spent else ''}; send fewer samples at once, or allow more time"
         )
 
 

@@ -54,4 +54,4 @@ async def answer_predictions(request: Request, service: Service, model: LoadedMo
     def answer(call: Call) -> list[object]:
         return predict(call, read_instances(content_type(request), body, model.task, call.transfer))
 
-    return json_response({"predictions": await service.call(model, answer)})
+    return json_response({"predictions": await service.call(model, answer, len(body))})

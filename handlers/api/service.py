@@ -1,8 +1,10 @@
 """What the protocols have in common: the models, their budget of time and bytes, and who is told of it."""
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -28,6 +30,8 @@ T = TypeVar("T")
 
 _WAIT_S = 20.0  # for models that are being loaded; API Gateway gives up after 29 s
 _MOST_ON_LOOP_S = 0.005  # that a prediction may hold up whatever else the embedded server has to do
+_MOST_ON_LOOP_BYTES = 32 * 1024  # of a body that is decoded there
+_MOST_WAITING = 64  # requests in the embedded server that wait for models at once; others wait for them
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Service:
         managed: Whether clients may load and unload models: where there is one process, and it is the caller's own.
         counters: Of the statistics.
         payloads: The bucket for what is too large.
+        waiting: Threads that wait for models, not those of predictions: these may hold what the others wait for.
     """
 
     models: Models
@@ -55,6 +60,7 @@ class Service:
     managed: bool = False
     counters: Counters = field(default_factory=Counters)
     payloads: Payloads = field(default_factory=Payloads)
+    waiting: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_MOST_WAITING, "wait-for-models"))
 
     async def await_all(self, scope: "Scope") -> None:  # noqa: ARG002 - what a protocol has at hand
         """Return when every model is ready that is loaded at the start, after another try at those that are not.
@@ -63,7 +69,7 @@ class Service:
             ModelNotReady: One is not, with the reason.
         """
         if not self.models.complete:
-            await asyncio.to_thread(self.models.await_all, _wait_s(current_visit()))
+            await self._wait(self.models.await_all, _wait_s(current_visit()))
 
     async def model(self, scope: "Scope", name: str, version: str | None) -> LoadedModel:  # noqa: ARG002 - as above
         """Return the model, after it has been loaded if need be; it stays loaded until the request is answered.
@@ -76,7 +82,7 @@ class Service:
         found = self.models.hold(name, version)
         if found is None:
             with visit.clock.phase("load"):
-                found = await asyncio.to_thread(self._load_and_hold, visit, name, version)
+                found = await self._wait(self._load_and_hold, visit, name, version)
         else:
             visit.at_end(lambda: self.models.release(name))
         return found
@@ -97,24 +103,32 @@ class Service:
 
     async def load(self, scope: "Scope", name: str) -> None:  # noqa: ARG002 - as above
         """Load a model, or the version that its alias names by now. Raises as `Models.load` does."""
-        await asyncio.to_thread(self.models.load, name, _wait_s(current_visit()))
+        await self._wait(self.models.load, name, _wait_s(current_visit()))
 
     async def unload(self, name: str) -> None:
         """Let go of a model. Raises as `Models.unload` does."""
-        await asyncio.to_thread(self.models.unload, name)
+        await self._wait(self.models.unload, name)
 
-    async def call(self, model: LoadedModel, answer: Callable[[Call], T]) -> T:
+    async def call(self, model: LoadedModel, answer: Callable[[Call], T], body_bytes: int = 0) -> T:
         """Return what `answer` makes of a call to the model, and report how it went.
 
-        Where others share the event loop, `answer` may be begun twice: here, and from the start in a thread.
+        Where others share the event loop, `answer` goes to a thread if there is much to decode. If there is not, it may
+        be begun twice: here, and from the start in a thread.
         """
         visit = current_visit()
+        if self.shares_loop and (body_bytes > _MOST_ON_LOOP_BYTES or _unpacks(model)):
+            return await asyncio.to_thread(self._answer, visit, model, answer)
         if self.shares_loop:
             try:
                 return self._answer(visit, model, answer, _MOST_ON_LOOP_S)
             except HoldsUpOthers:
                 return await asyncio.to_thread(self._answer, visit, model, answer)
         return self._answer(visit, model, answer)
+
+    async def _wait(self, work: Callable[..., T], *arguments: object) -> T:
+        """Return what `work` returns, which may take long, from a thread that knows the request."""
+        run = contextvars.copy_context().run
+        return await asyncio.get_running_loop().run_in_executor(self.waiting, run, work, *arguments)
 
     def _load_and_hold(self, visit: Visit, name: str, version: str | None) -> LoadedModel:
         wait_s = _wait_s(visit)
@@ -183,6 +197,11 @@ def service_of(request: "Request") -> Service:
 def _wait_s(visit: Visit) -> float:
     """Return how long this request may wait for models: no longer than what is left of its time."""
     return max(0.0, min(_WAIT_S, visit.deadline.left_s))
+
+
+def _unpacks(model: LoadedModel) -> bool:
+    """Tell whether few bytes may be much to decode, as those of images."""
+    return any(media_type.startswith("image/") for media_type in model.task.media_types)
 
 
 def _ms_since(start: float) -> float:

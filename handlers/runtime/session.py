@@ -34,6 +34,7 @@ DISABLED_OPTIMIZERS = ["SkipLayerNormFusion"]
 a tenth of the time of MiniLM in int8."""
 
 _TERMINATED = "terminate flag"
+_LONGEST_TIMER_S = 1e6  # a timer of more may overflow what the system takes
 _OUT_OF_MEMORY = ("Failed to allocate", "bad_alloc", "Out of memory")
 
 _DATATYPES: dict[str, Datatype] = {
@@ -141,7 +142,11 @@ class Session:
             options.log_severity_level = _QUIET
         if options is not None and shrink:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        timer = None if timeout_s is None else threading.Timer(timeout_s, setattr, (options, "terminate", True))
+        timer = (
+            None
+            if timeout_s is None
+            else threading.Timer(min(timeout_s, _LONGEST_TIMER_S), setattr, (options, "terminate", True))
+        )
         if timer is not None:
             timer.daemon = True
             timer.start()

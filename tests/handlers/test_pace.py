@@ -45,11 +45,32 @@ def test_an_estimate_is_never_negative() -> None:
 
 
 def test_refusals_take_a_wrong_estimate_down_and_a_run_sets_it_right() -> None:
-    pace = Pace(1, 10.0)
+    pace = Pace()
+    pace.observe(1, 10.0)
     for _ in range(20):
         pace.doubt()
-    assert pace.estimate_s(1) < 0.1
+    assert pace.least_s(1) < 0.1
 
     pace.observe(1, 10.0)
 
-    assert pace.estimate_s(1) == pytest.approx(10.0)
+    assert pace.least_s(1) == pytest.approx(8.0)
+
+
+def test_how_time_grows_beyond_what_was_seen_is_not_taken_for_certain() -> None:
+    pace = Pace(3, 1e-4)
+    pace.observe(3, 1e-4)
+
+    assert pace.estimate_s(3_000_000) == pytest.approx(100.0)
+    assert pace.least_s(3_000_000) == pytest.approx(8e-5)
+
+
+def test_a_larger_run_takes_no_less_than_a_smaller_one_and_a_smaller_one_no_less_than_its_share() -> None:
+    pace = Pace()
+    pace.observe(100, 1.0)
+
+    assert pace.least_s(1000) == pytest.approx(0.8)
+    assert pace.least_s(50) == pytest.approx(0.4)
+
+
+def test_what_was_measured_elsewhere_counts_less_for_certain() -> None:
+    assert Pace(100, 1.0).least_s(100) == pytest.approx(0.48)

@@ -69,12 +69,13 @@ def write_answer(call: Call, request: InferRequest, results: Mapping[str, np.nda
             tensor.parameters = {"binary_data_size": len(buffers[name])}
         elif name not in sent:
             tensor.data = Raw(_encoder.encode(encode_tensor(arrays[name][0])))
-            sizes[name] = len(memoryview(tensor.data))
+            sizes[name] = call.answer_limit.travels("application/json", bytes(tensor.data)) if max_bytes else 0
     response = _Response(model.name, model.version, [*tensors.values()], request.id)
     text = _encoder.encode(response)
     if max_bytes is not None:
         left = {name: size for name, size in sizes.items() if name not in sent}
-        found = len(text) + sum(left[name] for name in left.keys() & binary) + len(sent) * ADDRESS_BYTES
+        found = call.answer_limit.travels("application/json", text) + len(sent) * ADDRESS_BYTES
+        found += sum(left[name] for name in left.keys() & binary)
         sent += outputs_to_send(transfer, left, allowed, found, max_bytes)
     for name in sent:
         buffer = buffers.pop(name, None)

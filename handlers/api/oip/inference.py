@@ -58,7 +58,7 @@ async def _infer(request: Request) -> Response:
 async def answer_tensors(request: Request, service: Service, model: LoadedModel, body: bytes) -> Response:
     """Return the answer to a body that holds tensors, whatever path it came by. Raises as `infer` does."""
     json_bytes = _json_bytes(request.headers.get(_JSON_BYTES))
-    answer = await service.call(model, lambda call: infer(call, body, json_bytes))
+    answer = await service.call(model, lambda call: infer(call, body, json_bytes), len(body))
     if answer.json_bytes is None:
         return Response(answer.body, media_type="application/json")
     headers = {_JSON_BYTES: str(answer.json_bytes)}

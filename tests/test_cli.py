@@ -271,3 +271,15 @@ def test_serve_answers_as_pytorch_does_and_stops_at_ctrl_c(project: Project) -> 
     assert stdout == ""
     assert "Traceback" not in stderr
     assert f"serving {project.store} on {url} (Ctrl-C stops)" in stderr
+
+
+def test_serve_reads_the_settings_of_the_environment_and_its_options_go_first(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAMBDASERVE_STORE", "file:///nowhere")
+    monkeypatch.setenv("LAMBDASERVE_CORS_ORIGINS", "https://example.org")
+    with serving(project.store) as (url, _):
+        answer = httpx.get(f"{url}/v2/models/tiny", headers={"Origin": "https://example.org"}, timeout=30)
+
+    assert answer.status_code == httpx.codes.OK
+    assert answer.headers["access-control-allow-origin"] == "https://example.org"

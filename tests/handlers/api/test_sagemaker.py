@@ -1,6 +1,7 @@
 """SageMaker's two paths: whatever body one of the other ways in takes, on the model that the header names."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,3 +94,18 @@ def test_other_bodies_are_refused(one: Gateway, media: str, status: int) -> None
 @pytest.mark.parametrize("body", [b'{"instances": ' + b"[" * 10_000, b'{"instances": [}', b'["instances"]'])
 def test_broken_json_is_bad_input(one: Gateway, body: bytes) -> None:
     assert one.send("POST", "/invocations", body).status == 400
+
+
+def test_of_several_models_none_is_asked_by_chance_of_being_loaded(tmp_path: Path) -> None:
+    settings = Settings(store_url=(tmp_path / "store").as_uri(), scratch_dir=tmp_path)
+    for name in ("first", "second"):
+        publish_graphs(settings.store_url, name, {"fp32": affine()}, [{"x": np.array([[0, 1, 2]], np.float32)}])
+    gateway = Gateway(create_app(make_service(settings)))
+    assert gateway.infer("first", TENSORS).status == 200
+
+    answer = gateway.send("POST", "/invocations", TENSORS)
+
+    assert answer.status == 400
+    assert answer.body["error"] == f"header {TARGET}: nothing, expected one of the models 'first', 'second'"
+    assert gateway.send("POST", "/invocations", TENSORS, headers={TARGET: "second"}).status == 200
+    gateway.close()

@@ -101,3 +101,39 @@ def test_what_is_refused_in_a_thread_is_refused(service: Service) -> None:
 
     with pytest.raises(Exception, match="answer: nothing"):
         asyncio.run(service.call(model, answer))
+
+
+def test_a_large_body_is_decoded_in_a_thread_and_once(service: Service) -> None:
+    model = service.models.await_model("affine", None, 60)
+    model.pace.observe(3, 1e-4)
+    seen: list[threading.Thread] = []
+
+    def answer(call: Call) -> None:
+        seen.append(threading.current_thread())
+        call.run(ROW)
+
+    asyncio.run(service.call(model, answer, body_bytes=40_000))
+    asyncio.run(service.call(model, answer, body_bytes=100))
+
+    large, small = seen
+    assert large is not threading.current_thread()
+    assert small is threading.current_thread()
+
+
+def test_who_waits_for_models_takes_no_thread_from_predictions(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = threading.Event()
+    model = service.models.await_model("count", None, 60)
+    monkeypatch.setattr(service.models, "await_all", lambda _: held.wait(60))
+    monkeypatch.setattr(Models, "complete", property(lambda _: False))
+
+    async def crowd() -> int:
+        waiting = [asyncio.create_task(service.await_all({})) for _ in range(40)]
+        await asyncio.sleep(0)
+        found = await asyncio.wait_for(service.call(model, lambda call: call.run({"n": np.array([3])}), 40_000), 30)
+        held.set()
+        await asyncio.gather(*waiting)
+        return int(found["y"][0])
+
+    assert asyncio.run(crowd()) == 3

@@ -37,6 +37,10 @@ _MOST_DIMENSIONS = 2**31  # integers of thousands of digits can be read, but not
 _FAULT = 500
 
 
+class _BadBody(InvalidInput):
+    """The body is no JSON object: no member of it is to blame."""
+
+
 class _BadMember(InvalidInput):
     """A member of the body makes no sense; `member` says which."""
 
@@ -113,7 +117,7 @@ def _refusal(error: LambdaserveError) -> Response:
         member = error.member
     elif isinstance(error, (ModelNotFound, ModelNotReady, InvalidName)):
         member = "model"
-    elif isinstance(error, InvalidInput):  # the task's, of an instance
+    elif isinstance(error, InvalidInput) and not isinstance(error, _BadBody):  # the task's, of an instance
         member = "input"
     described = {
         "message": str(error),
@@ -128,13 +132,14 @@ def _read(body: bytes) -> _Asked:
     try:
         members = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        msg = f"body: {error}, expected a JSON object with `input` and `model`"
-        raise InvalidInput(msg) from error
+        found = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        msg = f"body: {found}, expected a JSON object with `input` and `model`"
+        raise _BadBody(msg) from error
     for unknown in members.keys() - set(_MEMBERS):
         raise _BadMember(member=unknown[:80], found=f"unknown, expected some of: {', '.join(_MEMBERS)}")
     if not isinstance(members.get("model"), str):
         raise _BadMember(member="model", found=f"{_kind(members, 'model')}, expected the name of a model")
-    encoding = members.get("encoding_format", "float")
+    encoding = "float" if members.get("encoding_format") is None else members["encoding_format"]
     if not isinstance(encoding, str) or encoding not in {"float", "base64"}:
         found = repr(encoding[:20]) if isinstance(encoding, str) else _kind(members, "encoding_format")
         raise _BadMember(member="encoding_format", found=f"{found}, expected float or base64")

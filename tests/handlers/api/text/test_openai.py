@@ -140,6 +140,15 @@ def test_a_body_that_is_no_json_is_refused_in_the_same_form(texts: Gateway) -> N
         answer = texts.send("POST", "/v1/embeddings", body)
         assert answer.status == 400
         assert set(answer.body["error"]) == {"message", "type", "param", "code"}
+        member = {b'{"model": 1, "input": "good"}': "model", b'{"model": "embedder"}': "input"}.get(body)
+        assert answer.body["error"]["param"] == member
+        assert "recursion" not in answer.body["error"]["message"]
+
+
+def test_members_that_are_null_are_as_good_as_absent(texts: Gateway) -> None:
+    asked = {"model": "embedder", "input": "good", "encoding_format": None, "dimensions": None, "user": None}
+
+    assert isinstance(texts.send("POST", "/v1/embeddings", asked).body["data"][0]["embedding"], list)
 
 
 def test_a_model_that_is_not_ready_is_a_503_in_the_same_form(empty_store: Settings) -> None:

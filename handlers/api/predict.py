@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from handlers.api.call import Call
 from handlers.errors import InvalidInput
 from handlers.tasks.groups import in_groups
+from handlers.tasks.task import MOST_INSTANCES
 
 __all__ = ["Instances", "predict"]
 
@@ -22,12 +23,15 @@ def predict(call: Call, asked: Instances) -> list[object]:
     """Return a prediction for each instance, in their order.
 
     Raises:
-        InvalidInput: There is none, or one that the task cannot use.
+        InvalidInput: There is none, or too many, or one that the task cannot use.
         DeadlineExceeded, InsufficientMemory, RuntimeFailure: As `Call.run`.
     """
     task = call.model.task
     if not asked.values:
         msg = "instances: none, expected at least one"
+        raise InvalidInput(msg)
+    if len(asked.values) > MOST_INSTANCES:
+        msg = f"instances: {len(asked.values)}, expected at most {MOST_INSTANCES}; send them in several requests"
         raise InvalidInput(msg)
     with call.clock.phase("decode"):
         options = task.check_options(asked.options)

@@ -5,7 +5,10 @@ from typing import Any, Protocol
 
 from handlers.tasks.arrays import Arrays
 
-__all__ = ["Prepared", "Schema", "Task"]
+__all__ = ["MOST_INSTANCES", "Prepared", "Schema", "Task"]
+
+MOST_INSTANCES = 100_000
+"""Of a request: each takes some 500 bytes, however little it holds, and a body of 6 MB may have two million of them."""
 
 Schema = dict[str, Any]
 """A JSON Schema, of the dialect of OpenAPI 3.0."""

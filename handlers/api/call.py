@@ -67,6 +67,16 @@ class Call:
         if timeout_s is not None:
             self.deadline = self.deadline.sooner(self.entered_s + timeout_s)
 
+    def check_time(self) -> None:
+        """Check that there is time left to go on.
+
+        Raises:
+            DeadlineExceeded: There is none.
+        """
+        if self.deadline.left_s <= 0:
+            found = "0 s left"
+            raise self._too_late(found, "some for what is left to do")
+
     @property
     def instances_at_once(self) -> int:
         """How many instances to collate: what the model takes at once, and what is reasonable where it takes any."""
@@ -138,7 +148,7 @@ class Call:
         if estimate_s > left_s:
             model.pace.doubt()
             found = f"{max(0.0, left_s):.3g} s left"
-            raise self._too_late(found, estimate_s, count)
+            raise self._too_late(found, f"{estimate_s:.3g} s for the next {count} samples")
         watched = left_s < float("inf") and (estimate_s * _WATCHED_SHARE > left_s or not model.pace.observed)
         start = time.perf_counter()
         try:
@@ -151,19 +161,19 @@ class Call:
             taken_s = time.perf_counter() - start
             model.pace.observe(elements, taken_s)
             found = f"stopped in a run after {taken_s:.3g} s"
-            raise self._too_late(found, estimate_s, count) from error
+            raise self._too_late(found, f"{estimate_s:.3g} s for the next {count} samples") from error
         model.pace.observe(elements, time.perf_counter() - start)
         self.samples += count
         self.runs += 1
         return results
 
-    def _too_late(self, found: str, estimate_s: float, count: int) -> DeadlineExceeded:
+    def _too_late(self, found: str, expected: str) -> DeadlineExceeded:
         spent = ", ".join(f"{name} {value / 1000:.3g} s" for name, value in self.clock.phases_ms.items())
         total_s = time.monotonic() - self.entered_s
         done = f" after {self.samples}" if self.samples else ""
         return DeadlineExceeded(
             f"model {self.model.name!r}: {found} of the request's time, of which {total_s:.3g} s are spent "
-            f"({spent or 'waiting'}), expected {estimate_s:.3g} s for the next {count} samples{done}; "
+            f"({spent or 'waiting'}), expected {expected}{done}; "
             "send fewer at once"
         )
 

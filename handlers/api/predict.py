@@ -39,6 +39,7 @@ def predict(call: Call, asked: Instances) -> list[object]:
         call.tokens += task.count_tokens(prepared)
     answers: list[object] = [None] * len(prepared)
     for group in in_groups(prepared, call.instances_at_once):
+        call.check_time()
         members = [prepared[index] for index in group]
         with call.clock.phase("decode"):
             inputs = task.collate(members)

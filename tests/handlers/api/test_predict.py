@@ -1,5 +1,8 @@
 """Predictions for instances, whatever the task: how many there may be, and what is looked at between the steps."""
 
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +10,14 @@ import pytest
 
 from handlers.api.call import Call
 from handlers.api.predict import Instances, predict
-from handlers.errors import InvalidInput
+from handlers.clock import Deadline
+from handlers.errors import DeadlineExceeded, InvalidInput
 from handlers.registry.loading import LoadedModel
 from handlers.registry.models import Models
 from handlers.settings import Settings
-from handlers.tasks.task import MOST_INSTANCES
+from handlers.tasks.arrays import Arrays
+from handlers.tasks.rows import TensorRows
+from handlers.tasks.task import MOST_INSTANCES, Prepared
 from handlers.telemetry import Telemetry
 from tests.artifacts import publish_graphs
 from tests.graphs import affine
@@ -36,3 +42,25 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 def test_there_are_some_instances_and_not_too_many(model: LoadedModel, instances: list[object], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         predict(Call(model), Instances(instances, {}))
+
+
+class LateRows(TensorRows):
+    """A task that prepares until the deadline has passed, and makes batches of nothing after that."""
+
+    def prepare(self, instances: Sequence[object]) -> list[Prepared]:
+        time.sleep(0.05)
+        return super().prepare(instances)
+
+    def collate(self, prepared: Sequence[Prepared]) -> Arrays:
+        pytest.fail(f"{len(prepared)} instances were made a batch of after the deadline")
+
+
+def test_time_is_looked_at_before_each_batch_is_made(model: LoadedModel) -> None:
+    late = replace(model, task=LateRows(model.manifest.inputs, model.manifest.outputs))
+    call = Call(late, deadline=Deadline(time.monotonic() + 0.02))
+
+    with pytest.raises(
+        DeadlineExceeded,
+        match=r"^model 'affine': 0 s left of .* \(decode 0\.0\d+ s\), expected some for what is left to do; send ",
+    ):
+        predict(call, Instances([[0, 1, 2]], {}))

@@ -41,6 +41,10 @@ class TensorRows:
         self._outputs = outputs
         self.outputs = tuple(spec.name for spec in outputs)
 
+    def memory_bytes(self, instances: Sequence[object]) -> int:  # noqa: ARG002
+        """See `Task.memory_bytes`: nothing worth mentioning."""
+        return 0
+
     def prepare(self, instances: Sequence[object]) -> list[Prepared]:
         """See `Task.prepare`. An instance is a nested list, or with several inputs an object of them by name."""
         named = [self._named(number, instance) for number, instance in enumerate(instances)]

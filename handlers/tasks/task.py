@@ -36,6 +36,13 @@ class Task(Protocol):
     def media_types(self) -> tuple[str, ...]:
         """Content types of a body that is one instance, beside JSON: `image/png`, `text/plain`; `text/csv` is many."""
 
+    def memory_bytes(self, instances: Sequence[object]) -> int:
+        """Return what `prepare` takes at its peak, where a small instance may hide something large; 0 elsewhere.
+
+        Raises:
+            InvalidInput: As `prepare`, where what is looked at for this cannot be used.
+        """
+
     def prepare(self, instances: Sequence[object]) -> list[Prepared]:
         """Decode and check instances: JSON values as msgspec decodes them; bytes where they came as a raw body.
 

@@ -60,6 +60,10 @@ class TextTask:
         self.outputs: tuple[str, ...] = (definition.output,)
         self.tokenizer = Tokenizer(tokenizer, definition.tokenization)
 
+    def memory_bytes(self, instances: Sequence[object]) -> int:  # noqa: ARG002
+        """See `Task.memory_bytes`: nothing worth mentioning."""
+        return 0
+
     def prepare(self, instances: Sequence[object]) -> list[Prepared]:
         """See `Task.prepare`."""
         texts = [self._read(number, instance) for number, instance in enumerate(instances)]

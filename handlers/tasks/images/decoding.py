@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
     from PIL.ImageFile import ImageFile
 
-__all__ = ["MAX_PIXELS", "decode", "open_image"]
+__all__ = ["MAX_PIXELS", "decode", "decoding_bytes", "open_image"]
 
 MAX_PIXELS = 25_000_000
-"""Of one image: what cameras of 24 megapixels make. Up to eight bytes each while decoded, 16 for a WebP."""
+"""Of one image: what cameras of 24 megapixels make."""
+
+_DECODED_BYTES = 8  # of a pixel at the most: Pillow has four, as decoded and once turned or converted
+_DECODED_WEBP_BYTES = 16  # libwebp's own pixels beside those
 
 _MOST_SCANNED_PIXELS = 12 * MAX_PIXELS  # half a second; libjpeg saves photographs in ten scans, mozjpeg in up to 20
 _MOST_PIXELS_A_BYTE = 1024  # Huffman codes have a bit or more, and a block of 64 pixels has one or more of them
@@ -84,6 +87,11 @@ def open_image(subject: str, data: bytes) -> "ImageFile":
         msg += f"at most {_MOST_PIXELS_A_BYTE} for each byte"
         raise InvalidInput(msg)
     return image
+
+
+def decoding_bytes(image: "ImageFile") -> int:
+    """Return how many bytes `decode` takes at its peak, by the header of an image."""
+    return image.width * image.height * (_DECODED_WEBP_BYTES if image.format == "WEBP" else _DECODED_BYTES)
 
 
 def decode(subject: str, image: "ImageFile", mode: 'Literal["RGB", "L"]', *, turn: bool) -> Image.Image:

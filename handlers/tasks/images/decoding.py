@@ -34,6 +34,10 @@ _DECODED_WEBP_BYTES = 16  # libwebp's own pixels beside those
 _MOST_SCANNED_PIXELS = 12 * MAX_PIXELS  # half a second; libjpeg saves photographs in ten scans, mozjpeg in up to 20
 _MOST_PIXELS_A_BYTE = 1024  # Huffman codes have a bit or more, and a block of 64 pixels has one or more of them
 
+# Pillow's warnings would go to the log, which holds nothing of a request, by way of stderr. Once for all: what sets
+# filters for a while (`warnings.catch_warnings`) sets them for every thread, and puts them back in any order.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 _DECODERS: dict[str, Callable[[io.BytesIO], "ImageFile"]] = {
     "JPEG": JpegImageFile,  # the first image where there are several: Pillow's own factory looks for more of them
     "PNG": PngImageFile,
@@ -138,9 +142,7 @@ def _orientation(image: "ImageFile") -> int:
 @contextmanager
 def _refusing(subject: str, kind: str) -> Iterator[None]:
     try:
-        # Pillow's warnings would go to the log, which holds nothing of a request, by way of stderr
-        with warnings.catch_warnings(action="ignore"):
-            yield
+        yield
     except MemoryError as error:
         msg = f"{subject}: not enough memory to decode this {kind}, expected a smaller image"
         raise InsufficientMemory(msg) from error

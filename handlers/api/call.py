@@ -29,7 +29,7 @@ def _plenty(_: int) -> int:
 
 
 def _no_transfer() -> Transfer:
-    return Transfer(Payloads(), float("inf"))
+    return Transfer(Payloads())
 
 
 @dataclass

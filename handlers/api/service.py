@@ -139,7 +139,7 @@ class Service:
         call = Call(
             model,
             clock,
-            transfer=kind(self.payloads, visit.deadline.at_s),
+            transfer=kind(self.payloads, lambda: call.deadline.left_s, self.models.make_room),
             answer_limit=self.answer_limit,
             deadline=visit.deadline,
             entered_s=visit.entered_s,

@@ -7,7 +7,7 @@ LambdaserveError
 ├── AnswerTooLarge          the answer would be larger than the limit
 ├── NotSupported            this cannot be done here, by design
 ├── DeadlineExceeded        the work cannot end in the time that is left
-├── InsufficientMemory      the model, or one sample of this size, does not fit into the memory that models may take
+├── InsufficientMemory      the model, a sample of this size, or an image to decode, does not fit into memory
 ├── ModelNotFound           no such model here
 ├── VersionNotFound         the model is here, that version of it is not
 ├── ModelNotReady           the model should be here and cannot be served (yet)
@@ -75,7 +75,7 @@ class DeadlineExceeded(LambdaserveError):
 
 
 class InsufficientMemory(LambdaserveError):
-    """The model, or one sample of this size, does not fit into the memory that models may take."""
+    """The model, one sample of this size, or an image to decode, does not fit into the memory that models may take."""
 
     code = "insufficient_memory"
 

@@ -29,7 +29,7 @@ def _plenty(_: int) -> int:
 
 
 def _no_transfer() -> Transfer:
-    return Transfer(Payloads(), float("inf"))
+    return Transfer(Payloads())
 
 
 @dataclass
@@ -66,6 +66,21 @@ class Call:
         """Let the request take no longer than its caller allows, counted from when it came in; None: as it is."""
         if timeout_s is not None:
             self.deadline = self.deadline.sooner(self.entered_s + timeout_s)
+
+    @property
+    def set_aside_bytes(self) -> float:
+        """How many bytes are set aside for runs of this model, as its example inputs take them."""
+        return (self.model.variant.sample_memory_bytes or 0) * self.model.example_samples
+
+    def check_time(self) -> None:
+        """Check that there is time left to go on.
+
+        Raises:
+            DeadlineExceeded: There is none.
+        """
+        if self.deadline.left_s <= 0:
+            found = "0 s left"
+            raise self._too_late(found, "some for what is left to do")
 
     @property
     def instances_at_once(self) -> int:
@@ -130,7 +145,7 @@ class Call:
         elements = _count_elements(inputs)
         if per_example is None or not length or elements <= model.example_elements or not model.example_elements:
             return max(1, length), False
-        set_aside = per_example * model.example_samples
+        set_aside = self.set_aside_bytes
         sample_bytes = max(1.0, set_aside * elements / length / model.example_elements)
         room = set_aside + self.make_room(int(sample_bytes - set_aside) + 1)
         if sample_bytes > room:

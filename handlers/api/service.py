@@ -150,14 +150,16 @@ class Service:
         start = time.perf_counter()
         clock = PhaseClock(dict(visit.clock.phases_ms))
         kind = Transfer if most_s == float("inf") else _NotOnThisLoop
+        make_room = self.models.make_room
         call = Call(
             model,
             clock,
-            transfer=kind(self.payloads, visit.deadline.at_s),
+            # what is left is asked late: a request tells its own timeout only once it is read
+            transfer=kind(self.payloads, lambda: call.deadline.left_s, make_room),
             answer_limit=self.answer_limit,
             deadline=visit.deadline,
             entered_s=visit.entered_s,
-            make_room=self.models.make_room,
+            make_room=make_room,
             most_s=most_s,
         )
         try:

@@ -8,7 +8,7 @@ from handlers.errors import InvalidInput
 from handlers.tasks.arrays import Arrays
 from handlers.tasks.options import refuse_options
 from handlers.tasks.task import Prepared, Schema
-from handlers.tasks.texts import TextTask, check_count
+from handlers.tasks.texts import TextTask
 from handlers.tasks.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ class Embedding(TextTask):
 
     def prepare(self, instances: Sequence[object]) -> list[Prepared]:
         """See `Task.prepare`."""
-        check_count(instances)
         texts = [(number, instance) for number, instance in enumerate(instances) if not isinstance(instance, list)]
         read = self.tokenizer.encode([self._read(number, instance) for number, instance in texts])
         encoded = dict(zip((number for number, _ in texts), read, strict=True))

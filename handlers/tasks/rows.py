@@ -1,14 +1,17 @@
 """The task `tensor`, one sample at a time: an instance is the inputs' values for it, an answer the outputs' values."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from handlers.errors import InvalidInput
 from handlers.tasks.arrays import Arrays
-from handlers.tasks.datatypes import FLOATS, NUMPY_TYPES, largest, zeros
+from handlers.tasks.datatypes import FLOATS, zeros
+from handlers.tasks.elements import nested_type, to_array
 from handlers.tasks.options import refuse_options
 from handlers.tasks.task import Prepared, Schema
 
@@ -38,9 +41,15 @@ class TensorRows:
         self._outputs = outputs
         self.outputs = tuple(spec.name for spec in outputs)
 
+    def memory_bytes(self, instances: Sequence[object]) -> int:  # noqa: ARG002
+        """See `Task.memory_bytes`: nothing worth mentioning."""
+        return 0
+
     def prepare(self, instances: Sequence[object]) -> list[Prepared]:
         """See `Task.prepare`. An instance is a nested list, or with several inputs an object of them by name."""
-        return [self._row(number, instance) for number, instance in enumerate(instances)]
+        named = [self._named(number, instance) for number, instance in enumerate(instances)]
+        columns = [_to_arrays(spec, [values[name] for values in named]) for name, spec in self._specs.items()]
+        return [_Row(dict(zip(self._specs, row, strict=True))) for row in zip(*columns, strict=True)]
 
     def collate(self, prepared: Sequence[Prepared]) -> Arrays:
         """See `Task.collate`."""
@@ -74,7 +83,7 @@ class TensorRows:
     @property
     def instance_schema(self) -> Schema:
         """See `Task.instance_schema`."""
-        schemas: dict[str, Schema] = {spec.name: _schema(spec) for spec in self._inputs}
+        schemas: dict[str, Schema] = {spec.name: _schema(spec, {"nullable": True}) for spec in self._inputs}
         if len(schemas) == 1:
             return next(iter(schemas.values()))
         return {"type": "object", "properties": schemas, "required": [*schemas], "additionalProperties": False}
@@ -96,45 +105,66 @@ class TensorRows:
         values = {spec.name: _zeros(spec).tolist() for spec in self._inputs}
         return next(iter(values.values())) if len(values) == 1 else values
 
-    def _row(self, number: int, instance: object) -> _Row:
+    def _named(self, number: int, instance: object) -> dict[str, object]:
+        """Return an instance as an object of the inputs' values by name."""
         if len(self._specs) == 1:
             only = next(iter(self._specs))
             if not (isinstance(instance, dict) and instance.keys() == {only}):
-                instance = {only: instance}
-        given = instance
-        if not isinstance(given, dict) or given.keys() != self._specs.keys():
-            found = sorted(map(str, given))[:10] if isinstance(given, dict) else type(given).__name__
+                return {only: instance}
+        if not isinstance(instance, dict) or instance.keys() != self._specs.keys():
+            found = sorted(map(str, instance))[:10] if isinstance(instance, dict) else type(instance).__name__
             msg = f"instances[{number}]: {found}, expected an object with {', '.join(self._specs)}"
             raise InvalidInput(msg)
-        return _Row({name: _to_array(f"instances[{number}]", given[name], spec) for name, spec in self._specs.items()})
+        return instance
 
 
-def _to_array(subject: str, value: object, spec: "TensorSpec") -> np.ndarray:
-    axes = spec.shape[1:]
+def _to_arrays(spec: "TensorSpec", values: list[object]) -> Sequence[np.ndarray]:
+    """Return the values of an input, one for each instance: all at once where they are alike, else one by one."""
+    elements = _read(spec, values)
+    if elements:
+        shape = _shape_of(elements[0], len(spec.shape) - 1)
+        if _fits(shape, spec):
+            whole = [len(elements), *shape]
+            with suppress(InvalidInput):  # is told below, of the instance that it is about
+                array = to_array("instances", spec.datatype, whole, elements, len(whole)).reshape(whole)
+                return [array[number, ...] for number in range(len(array))]  # arrays, also where they have no axis
+    return [_to_array(f"instances[{number}]", spec, value) for number, value in enumerate(elements)]
+
+
+def _read(spec: "TensorSpec", values: list[object]) -> list[Any]:
+    """Check that every element is what the datatype takes, before numpy sees it: it would turn numbers into text."""
     try:
-        found = np.array(value, dtype=object) if spec.datatype == "BYTES" else np.array(value)
-        array = found.astype(NUMPY_TYPES[spec.datatype], casting="unsafe" if _casts(found, spec) else "safe")
-    except (ValueError, TypeError, OverflowError) as error:
-        msg = f"{subject}: no array of {spec.datatype} ({error}), expected shape {list(axes)}"
+        elements: list[Any] = msgspec.convert(values, nested_type(spec.datatype, len(spec.shape)))
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).rstrip("`").rpartition(" - at `$")
+        number, _, inner = place.removeprefix("[").partition("]")
+        where = f" at {inner}" if inner else ""
+        msg = f"instances[{number}]: no array of {spec.datatype} ({reason}{where}), expected shape {[*spec.shape[1:]]}"
         raise InvalidInput(msg) from error
-    fits = array.ndim == len(axes) and all(want in (-1, have) for have, want in zip(array.shape, axes, strict=True))
-    if not fits:
-        msg = f"{subject}: shape {list(array.shape)}, expected {list(axes)} where -1 is any length"
+    return elements
+
+
+def _to_array(subject: str, spec: "TensorSpec", value: object) -> np.ndarray:
+    axes = spec.shape[1:]
+    shape = _shape_of(value, len(axes))
+    if not _fits(shape, spec):
+        msg = f"{subject}: shape {shape}, expected {list(axes)} where -1 is any length"
         raise InvalidInput(msg)
-    return array
+    return to_array(subject, spec.datatype, shape, value, len(shape)).reshape(shape)
 
 
-def _casts(found: np.ndarray, spec: "TensorSpec") -> bool:
-    """Tell whether numbers of JSON may become this datatype: floats of any number, integers of those in range."""
-    if spec.datatype == "BYTES":
-        return all(isinstance(value, str) for value in found.ravel())
-    dtype = NUMPY_TYPES[spec.datatype]
-    if spec.datatype in FLOATS:
-        return found.dtype.kind in "iuf" and not np.any(np.abs(found[np.isfinite(found)]) > largest(spec.datatype))
-    if dtype.kind in "iu":
-        bounds = np.iinfo(dtype)
-        return found.dtype.kind in "iu" and not np.any((found < bounds.min) | (found > bounds.max))
-    return found.dtype.kind == "b"
+def _shape_of(value: Any, nesting: int) -> list[int]:  # noqa: ANN401 - an element, or lists of them
+    """Return the lengths of nested lists, by the first in each."""
+    shape: list[int] = []
+    while len(shape) < nesting and (not shape or shape[-1]):
+        shape.append(len(value))
+        value = value[0] if value else None
+    return shape
+
+
+def _fits(shape: list[int], spec: "TensorSpec") -> bool:
+    axes = spec.shape[1:]
+    return len(shape) == len(axes) and all(want in (-1, have) for have, want in zip(shape, axes, strict=True))
 
 
 def _schema(spec: "TensorSpec", of_floats: Schema | None = None) -> Schema:

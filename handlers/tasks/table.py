@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handlers.errors import InvalidInput
+from handlers.tasks.task import MOST_INSTANCES
 
 if TYPE_CHECKING:
     import _csv
 
-__all__ = ["CSV_TYPE", "MOST_ROWS", "TextRow", "read_csv"]
+__all__ = ["CSV_TYPE", "TextRow", "read_csv"]
 
 CSV_TYPE = "text/csv"
-MOST_ROWS = 100_000  # in a body: each takes some 500 bytes of memory beside its text, however short that is
 
 _SHOWN = 60
 
@@ -63,8 +63,8 @@ def _check_header(header: list[str]) -> None:
 
 def _rows(lines: "_csv.Reader", header: list[str]) -> Iterator[TextRow]:
     for number, values in enumerate(filter(None, lines)):
-        if number == MOST_ROWS:
-            msg = f"line {lines.line_num}: more than {MOST_ROWS:,} rows, expected at most that many in a request"
+        if number == MOST_INSTANCES:
+            msg = f"line {lines.line_num}: more than {MOST_INSTANCES:,} rows, expected at most that many in a request"
             raise InvalidInput(msg)
         if len(values) != len(header):
             msg = f"line {lines.line_num}: {len(values)} values, expected {len(header)} as in the header"

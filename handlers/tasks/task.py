@@ -5,7 +5,10 @@ from typing import Any, Protocol
 
 from handlers.tasks.arrays import Arrays
 
-__all__ = ["Prepared", "Schema", "Task"]
+__all__ = ["MOST_INSTANCES", "Prepared", "Schema", "Task"]
+
+MOST_INSTANCES = 100_000
+"""Of a request: each takes some 500 bytes, however little it holds, and a body of 6 MB may have two million of them."""
 
 Schema = dict[str, Any]
 """A JSON Schema, of the dialect of OpenAPI 3.0."""
@@ -32,6 +35,13 @@ class Task(Protocol):
     @property
     def media_types(self) -> tuple[str, ...]:
         """Content types of a body that is one instance, beside JSON: `image/png`, `text/plain`; `text/csv` is many."""
+
+    def memory_bytes(self, instances: Sequence[object]) -> int:
+        """Return what `prepare` takes at its peak, where a small instance may hide something large; 0 elsewhere.
+
+        Raises:
+            InvalidInput: As `prepare`, where what is looked at for this cannot be used.
+        """
 
     def prepare(self, instances: Sequence[object]) -> list[Prepared]:
         """Decode and check instances: JSON values as msgspec decodes them; bytes where they came as a raw body.

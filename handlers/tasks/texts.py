@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
     TextDefinition = EmbeddingTask | FillMaskTask | TextClassificationTask | TokenClassificationTask
 
-__all__ = ["TextTask", "check_count"]
+__all__ = ["TextTask"]
 
 _INT64_MATRIX = 2
-_MOST_TEXTS = 100_000  # each takes some 400 bytes, however short it is
 
 
 class TextTask:
@@ -61,9 +60,12 @@ class TextTask:
         self.outputs: tuple[str, ...] = (definition.output,)
         self.tokenizer = Tokenizer(tokenizer, definition.tokenization)
 
+    def memory_bytes(self, instances: Sequence[object]) -> int:  # noqa: ARG002
+        """See `Task.memory_bytes`: nothing worth mentioning."""
+        return 0
+
     def prepare(self, instances: Sequence[object]) -> list[Prepared]:
         """See `Task.prepare`."""
-        check_count(instances)
         texts = [self._read(number, instance) for number, instance in enumerate(instances)]
         return list(self.tokenizer.encode(texts, places=self.keeps_places))
 
@@ -104,17 +106,6 @@ class TextTask:
             found = f"members {', '.join(repr(str(name)[:20]) for name in list(instance)[:3]) or 'none'}"
         expected = "`text` or the strings `text` and `text_pair`" if self.takes_pairs else "`text`"
         msg = f"instances[{number}]: {found}, expected a string, or an object with the string {expected}"
-        raise InvalidInput(msg)
-
-
-def check_count(instances: Sequence[object]) -> None:
-    """Refuse more instances than can be held at once: a body of 6 MB may have two million empty ones.
-
-    Raises:
-        InvalidInput: There are more.
-    """
-    if len(instances) > _MOST_TEXTS:
-        msg = f"instances: {len(instances)}, expected at most {_MOST_TEXTS}; send them in several requests"
         raise InvalidInput(msg)
 
 

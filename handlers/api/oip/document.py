@@ -11,9 +11,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw
 
-from handlers.api.oip.tensors import nested_type, nesting_of
+from handlers.api.oip.tensors import nesting_of
 from handlers.errors import InvalidInput
 from handlers.registry.manifest import Datatype, TensorSpec
+from handlers.tasks.elements import nested_type
 
 __all__ = ["Document", "InputTensor", "Parameters", "RequestedOutput", "read_document"]
 

@@ -15,7 +15,7 @@ from PIL import Image
 from handlers.errors import InvalidInput, RuntimeFailure
 from handlers.tasks.arrays import Arrays
 from handlers.tasks.datatypes import NUMPY_TYPES
-from handlers.tasks.images.decoding import MAX_PIXELS, decode, open_image
+from handlers.tasks.images.decoding import MAX_PIXELS, decode, decoding_bytes, open_image
 from handlers.tasks.images.fit import check_fit
 from handlers.tasks.images.forms import FILE_SCHEMA, read_file
 from handlers.tasks.images.pixels import final_size, normalised, resized_size, transform
@@ -24,6 +24,8 @@ from handlers.tasks.scores import scores, top
 from handlers.tasks.task import Prepared, Schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from PIL.ImageFile import ImageFile
 
     from handlers.registry.manifest import TensorSpec
@@ -35,6 +37,7 @@ MAX_PIXELS_AT_ONCE = 2 * MAX_PIXELS
 """Of all images of a request, which are decoded one by one and kept as they are once resized and cropped."""
 
 _LEAST_COST = 25_000  # pixels; opening the smallest of files takes as long as decoding these
+_RESIZED_BYTES = 8  # of a pixel: Pillow has four, once resized and once cropped
 _EXAMPLE_SIDE = 8  # pixels; any will do where it is resized or cropped
 _OWN_SIDE = 224  # for models that take any size
 
@@ -72,18 +75,20 @@ class ImageClassification:
         self._values = normalised(definition.mean, definition.std).astype(NUMPY_TYPES[self._spec.datatype])
         self.outputs = (definition.output,)
 
+    def memory_bytes(self, instances: Sequence[object]) -> int:
+        """See `Task.memory_bytes`: what is kept of all images, and what the largest takes, by their headers."""
+        kept, largest = 0, 0
+        for _, image in self._open(instances):
+            width, height = resized_size(image.size, self._definition.resize)
+            resized = 0 if self._definition.resize is None else width * height * _RESIZED_BYTES
+            largest = max(largest, decoding_bytes(image) + resized)
+            width, height = final_size(self._definition) or (width, height)
+            kept += width * height * len(self._values)
+        return kept + largest
+
     def prepare(self, instances: Sequence[object]) -> list[Prepared]:
         """See `Task.prepare`. An instance is a file: its bytes, or in base64."""
-        opened: deque[tuple[str, ImageFile]] = deque()
-        left = MAX_PIXELS_AT_ONCE
-        for number, instance in enumerate(instances):
-            subject = f"instances[{number}]"
-            image = open_image(subject, read_file(subject, instance))
-            left -= self._cost(subject, image.size)
-            if left < 0:
-                msg = f"{subject}: more than {MAX_PIXELS_AT_ONCE} pixels with those before it, expected fewer at once"
-                raise InvalidInput(msg)
-            opened.append((subject, image))
+        opened = deque(self._open(instances))
         prepared: list[Prepared] = []
         while opened:  # so that each file and what it becomes is let go as soon as it is done
             subject, image = opened.popleft()
@@ -155,6 +160,17 @@ class ImageClassification:
         """Height and width that the model takes, -1 for any."""
         axes = self._spec.shape
         return (axes[2], axes[3]) if self._definition.layout == "NCHW" else (axes[1], axes[2])
+
+    def _open(self, instances: Sequence[object]) -> "Iterator[tuple[str, ImageFile]]":
+        left = MAX_PIXELS_AT_ONCE
+        for number, instance in enumerate(instances):
+            subject = f"instances[{number}]"
+            image = open_image(subject, read_file(subject, instance))
+            left -= self._cost(subject, image.size)
+            if left < 0:
+                msg = f"{subject}: more than {MAX_PIXELS_AT_ONCE} pixels with those before it, expected fewer at once"
+                raise InvalidInput(msg)
+            yield subject, image
 
     def _cost(self, subject: str, size: tuple[int, int]) -> int:
         """Return how many pixels an image is or becomes, whichever is more."""

@@ -23,13 +23,20 @@ if TYPE_CHECKING:
 
     from PIL.ImageFile import ImageFile
 
-__all__ = ["MAX_PIXELS", "decode", "open_image"]
+__all__ = ["MAX_PIXELS", "decode", "decoding_bytes", "open_image"]
 
 MAX_PIXELS = 25_000_000
-"""Of one image: what cameras of 24 megapixels make. Up to eight bytes each while decoded, 16 for a WebP."""
+"""Of one image: what cameras of 24 megapixels make."""
+
+_DECODED_BYTES = 8  # of a pixel at the most: Pillow has four, as decoded and once turned or converted
+_DECODED_WEBP_BYTES = 16  # libwebp's own pixels beside those
 
 _MOST_SCANNED_PIXELS = 12 * MAX_PIXELS  # half a second; libjpeg saves photographs in ten scans, mozjpeg in up to 20
 _MOST_PIXELS_A_BYTE = 1024  # Huffman codes have a bit or more, and a block of 64 pixels has one or more of them
+
+# Pillow's warnings would go to the log, which holds nothing of a request, by way of stderr. Once for all: what sets
+# filters for a while (`warnings.catch_warnings`) sets them for every thread, and puts them back in any order.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _DECODERS: dict[str, Callable[[io.BytesIO], "ImageFile"]] = {
     "JPEG": JpegImageFile,  # the first image where there are several: Pillow's own factory looks for more of them
@@ -86,6 +93,11 @@ def open_image(subject: str, data: bytes) -> "ImageFile":
     return image
 
 
+def decoding_bytes(image: "ImageFile") -> int:
+    """Return how many bytes `decode` takes at its peak, by the header of an image."""
+    return image.width * image.height * (_DECODED_WEBP_BYTES if image.format == "WEBP" else _DECODED_BYTES)
+
+
 def decode(subject: str, image: "ImageFile", mode: 'Literal["RGB", "L"]', *, turn: bool) -> Image.Image:
     """Return the pixels of an image; of one that moves, its first frame.
 
@@ -130,9 +142,7 @@ def _orientation(image: "ImageFile") -> int:
 @contextmanager
 def _refusing(subject: str, kind: str) -> Iterator[None]:
     try:
-        # Pillow's warnings would go to the log, which holds nothing of a request, by way of stderr
-        with warnings.catch_warnings(action="ignore"):
-            yield
+        yield
     except MemoryError as error:
         msg = f"{subject}: not enough memory to decode this {kind}, expected a smaller image"
         raise InsufficientMemory(msg) from error

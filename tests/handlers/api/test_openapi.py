@@ -75,7 +75,8 @@ def test_every_model_is_described_with_its_names_shapes_and_datatypes(document: 
     assert first["description"] == "`a`: FP32 [any, 2]."
     predict = document["paths"]["/v1/models/pair:predict"]["post"]
     instance = predict["requestBody"]["content"]["application/json"]["schema"]["properties"]["instances"]["items"]
-    assert instance["properties"]["a"] == {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+    numbers = {"type": "number", "nullable": True}
+    assert instance["properties"]["a"] == {"type": "array", "items": numbers, "minItems": 2, "maxItems": 2}
     assert infer["tags"] == predict["tags"] == ["pair"]
     described = {tag["name"]: tag.get("description") for tag in document["tags"]}
     assert described["gather"] == (

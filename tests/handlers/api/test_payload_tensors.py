@@ -7,7 +7,7 @@ from handlers.payloads.transfer import Transfer
 
 SIZES = {"small": 4_000, "large": 50_000, "middle": 20_000}
 ALL = sum(SIZES.values())
-HERE = Transfer(Payloads("s3://bucket/payloads", 1_000_000), float("inf"))
+HERE = Transfer(Payloads("s3://bucket/payloads", 1_000_000))
 
 
 @pytest.mark.parametrize(

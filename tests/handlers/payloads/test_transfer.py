@@ -12,8 +12,10 @@ import httpx
 import numpy as np
 import pytest
 
+from handlers.clock import Deadline
 from handlers.errors import (
     DeadlineExceeded,
+    InsufficientMemory,
     InvalidInput,
     InvalidSetting,
     LambdaserveError,
@@ -32,7 +34,8 @@ MEBIBYTE = 1 << 20
 
 
 def transfer(payloads: Payloads, seconds_left: float = 60) -> Transfer:
-    return Transfer(payloads, time.monotonic() + seconds_left)
+    deadline = Deadline(time.monotonic() + seconds_left)
+    return Transfer(payloads, lambda: deadline.left_s)
 
 
 def uploaded(payloads: Payloads, data: bytes) -> str:
@@ -55,7 +58,7 @@ def test_what_was_uploaded_arrives(room: Room, recorder: Recorder, size: int) ->
 def test_who_has_no_deadline_waits(room: Room) -> None:
     payloads = room.open()
 
-    assert Transfer(payloads, float("inf")).receive([uploaded(payloads, DATA)]) == [DATA]
+    assert Transfer(payloads).receive([uploaded(payloads, DATA)]) == [DATA]
 
 
 def test_several_arrive_in_their_order_and_one_that_is_named_twice_is_fetched_once(
@@ -150,6 +153,39 @@ def test_all_that_a_request_names_counts_together(room: Room) -> None:
 
     with pytest.raises(PayloadTooLarge, match=r"^payload: 126 bytes, expected at most 100"):
         request.receive([one])
+
+
+def test_more_than_memory_holds_is_refused_and_nothing_asked_for(room: Room, recorder: Recorder) -> None:
+    payloads = room.open(observer=recorder)
+    first, second = uploaded(payloads, DATA), uploaded(payloads, DATA[::-1])
+    asked: list[int] = []
+
+    def make_room(least_bytes: int) -> int:
+        asked.append(least_bytes)
+        return 2 * len(DATA) - 1
+
+    request = Transfer(payloads, make_room=make_room)
+
+    assert request.receive([first, first]) == [DATA, DATA]  # one that is named twice is kept once
+    with pytest.raises(
+        InsufficientMemory, match=r"^payloads: 84 bytes, expected at most 83, which models leave of memory; send less "
+    ):
+        request.receive([second])
+    assert asked == [42, 84]
+    assert recorder.received == 1
+
+
+def test_the_time_that_is_left_may_become_less_after_the_request_is_read(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        left_s = 60.0
+        request = Transfer(room.open(), lambda: left_s)
+        left_s = 0.2
+
+        with pytest.raises(DeadlineExceeded, match=r"^payload: still on its way, "):
+            request.receive([str(PayloadId.new(1, "0" * 64))])
 
 
 def attempts(payloads: Payloads, payload: str) -> Iterator[LambdaserveError]:

@@ -3,7 +3,8 @@
 import pytest
 
 from handlers.errors import InvalidInput
-from handlers.tasks.table import MOST_ROWS, read_csv
+from handlers.tasks.table import read_csv
+from handlers.tasks.task import MOST_INSTANCES
 
 
 def test_a_file_as_spreadsheets_write_it() -> None:
@@ -37,6 +38,6 @@ def test_what_is_no_table_is_refused(body: bytes, message: str) -> None:
 
 
 def test_rows_are_bounded() -> None:
-    assert len(read_csv(b"a\n" + b"1\n" * MOST_ROWS)) == MOST_ROWS
-    with pytest.raises(InvalidInput, match=f"line {MOST_ROWS + 2}: more than 100,000 rows"):
-        read_csv(b"a\n" + b"1\n" * (MOST_ROWS + 1))
+    assert len(read_csv(b"a\n" + b"1\n" * MOST_INSTANCES)) == MOST_INSTANCES
+    with pytest.raises(InvalidInput, match=f"line {MOST_INSTANCES + 2}: more than 100,000 rows"):
+        read_csv(b"a\n" + b"1\n" * (MOST_INSTANCES + 1))

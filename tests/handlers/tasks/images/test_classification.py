@@ -88,6 +88,16 @@ def test_images_of_different_sizes_are_no_batch() -> None:
         tested.collate(tested.prepare([FILE, encoded(noise(20, 10))]))
 
 
+def test_what_an_image_takes_is_known_by_its_header() -> None:
+    tested = task(-1, 3, 100, 100, resize=Resize(height=100, width=100))
+    small, large = noise(10, 10), noise(300, 200)
+
+    assert tested.memory_bytes([encoded(large, "JPEG")]) == 300 * 200 * 8 + 100 * 100 * (8 + 3)
+    assert tested.memory_bytes([encoded(large, "WEBP")]) == 300 * 200 * 16 + 100 * 100 * (8 + 3)
+    assert tested.memory_bytes([encoded(small), encoded(large)]) == 300 * 200 * 8 + 100 * 100 * (8 + 2 * 3)
+    assert task(-1, 3, -1, -1, resize=None).memory_bytes([encoded(large)]) == 300 * 200 * (8 + 3)
+
+
 def test_the_best_labels_answer() -> None:
     tested = task(top_k=2)
     logits = np.log(np.array([[0.25, 0.25, 0.5], [0.125, 0.75, 0.125]], np.float32))

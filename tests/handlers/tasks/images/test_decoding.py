@@ -7,17 +7,22 @@ import subprocess
 import sys
 import warnings
 import zlib
-from typing import Literal
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngImageFile
 
 from handlers.errors import InvalidInput
 from handlers.tasks.images.decoding import MAX_PIXELS, decode, open_image
 from tests.handlers.tasks.images.files import FORMATS, chunk, encoded, noise, png
+
+if TYPE_CHECKING:
+    from PIL._imaging import PixelAccess
 
 PHOTO = noise(37, 23)
 ORIENTATION = 0x0112
@@ -93,6 +98,42 @@ def test_broken_notes_do_not_make_a_photograph_broken(kind: str, exif: bytes) ->
     data = encoded(PHOTO, kind, exif=exif)
 
     np.testing.assert_array_equal(decoded(data), decoded(encoded(PHOTO, kind)))
+
+
+def test_broken_notes_are_not_warned_about() -> None:
+    code = """
+from handlers.tasks.images.decoding import decode, open_image
+from tests.handlers.tasks.images.files import encoded, noise
+data = encoded(noise(8, 8), "JPEG", exif=b"Exif\\0\\0II*\\0\\xff\\xff\\xff\\xff")
+decode("image", open_image("image", data), "RGB", turn=True)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert (found.stdout, found.stderr) == ("", "")
+
+
+def test_decoding_in_two_threads_leaves_filters_of_warnings_alone() -> None:
+    class Slow(PngImageFile):
+        def __init__(self) -> None:
+            super().__init__(io.BytesIO(encoded(PHOTO)))
+            self.begun, self.go_on = Event(), Event()
+
+        def load(self) -> "PixelAccess | None":
+            self.begun.set()
+            assert self.go_on.wait(10)
+            return super().load()
+
+    before = list(warnings.filters)
+    images = [Slow(), Slow()]
+    threads = [Thread(target=decode, args=("image", image, "RGB"), kwargs={"turn": False}) for image in images]
+    for thread, image in zip(threads, images, strict=True):
+        thread.start()
+        assert image.begun.wait(10)
+    for thread, image in zip(threads, images, strict=True):  # who began first ends first
+        image.go_on.set()
+        thread.join()
+
+    assert list(warnings.filters) == before
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def _to_arrays(spec: "TensorSpec", values: list[object]) -> Sequence[np.ndarray]
     """Return the values of an input, one for each instance: all at once where they are alike, else one by one."""
     elements = _read(spec, values)
     if elements:
-        shape = _shape_of(elements[0], len(spec.shape) - 1)
+        shape = _shape_of(elements[0], len(spec.shape[1:]))
         if _fits(shape, spec):
             whole = [len(elements), *shape]
             with suppress(InvalidInput):  # is told below, of the instance that it is about
@@ -134,7 +134,7 @@ def _to_arrays(spec: "TensorSpec", values: list[object]) -> Sequence[np.ndarray]
 def _read(spec: "TensorSpec", values: list[object]) -> list[Any]:
     """Check that every element is what the datatype takes, before numpy sees it: it would turn numbers into text."""
     try:
-        elements: list[Any] = msgspec.convert(values, nested_type(spec.datatype, len(spec.shape)))
+        elements: list[Any] = msgspec.convert(values, nested_type(spec.datatype, 1 + len(spec.shape[1:])))
     except msgspec.ValidationError as error:
         reason, _, place = str(error).rstrip("`").rpartition(" - at `$")
         number, _, inner = place.removeprefix("[").partition("]")

@@ -51,6 +51,13 @@ def test_an_instance_may_be_a_single_element(datatype: Datatype, instances: list
     assert (found.tolist(), found.dtype) == (instances, np.dtype(object if datatype == "BYTES" else np.float64))
 
 
+def test_a_model_without_axes_takes_elements() -> None:
+    spec = TensorSpec(name="x", datatype="FP32", shape=())
+    task = TensorRows([spec], [spec])
+
+    assert task.collate(task.prepare([1, 2.5]))["x"].tolist() == [1, 2.5]
+
+
 def test_instances_may_differ_in_the_length_of_a_variable_axis() -> None:
     first, second = rows("FP32", -1).prepare([[1, 2], [3]])
 

@@ -132,7 +132,7 @@ class Models:
         """
         end = time.monotonic() + timeout_s
         self._await_name(name, timeout_s)
-        self._cache.hold(name)  # from now on: else others might take its memory before it is handed out
+        self._cache.begin_wait(name)  # else others might take its memory before it is handed out
         try:
             with self._changed:
                 if self._cache.find(name) is None and name not in self._away:
@@ -141,12 +141,10 @@ class Models:
                     lambda: self._cache.find(name) is not None or not self._background.is_running(name),
                     max(0.0, end - time.monotonic()),
                 )
-            model = self.find(name, version)
-        except BaseException:
-            self._cache.release(name)
-            raise
+                model = self.hold(name, version)
+        finally:
+            self._cache.end_wait(name)
         if model is None:
-            self._cache.release(name)
             raise self._why_not(name) if settled else _still_loading(timeout_s)
         return model
 
@@ -167,19 +165,28 @@ class Models:
     def load(self, name: str, timeout_s: float) -> LoadedModel:
         """Load a model now, also one that was unloaded; where its alias names another version by now, that one.
 
-        Requests for it wait meanwhile; where that fails, the old version answers again. Raises as `await_and_hold`.
+        The old version answers meanwhile, and still if that fails; unless both do not fit into memory: then it goes
+        first. After `timeout_s` loading goes on, and takes the old one's place when it has succeeded.
+
+        Raises:
+            LambdaserveError: As `await_and_hold`.
         """
-        self._away.discard(name)
-        old = self._outdated(name)
-        if old is None:
-            return self.await_model(name, None, timeout_s)
-        self._cache.drop(name)
-        try:
-            return self.await_model(name, None, timeout_s)
-        except ModelNotReady:
-            self._cache.reserve(name, old.variant.peak_memory_bytes)
-            self._cache.put(old)
-            raise
+        end = time.monotonic() + timeout_s
+        self._await_name(name, timeout_s)
+        with self._changed:
+            self._away.discard(name)
+            before = self._version_of(name)
+            if self._await_job(name, end):  # what is under way may have read the alias before it was changed
+                self._background.start(name, partial(self._renew, name))
+            if not self._await_job(name, end):
+                raise _still_loading(timeout_s)
+            model = self._cache.find(name)
+            if model is None or name in self._background.problems:
+                problem = self._why_not(name)
+                if before and model is None and name not in self._away:
+                    problem = type(problem)(f"{problem}; version {before} had gone first, as both do not fit")
+                raise problem
+            return model
 
     def unload(self, name: str) -> None:
         """Let go of a model; it stays away until `load`. Requests that it is answering end first.
@@ -196,20 +203,22 @@ class Models:
         with self._changed:
             self._away.add(name)
             self._awaited.discard(name)
-            if self._background.is_running(name):
-                return  # what loads it looks at the end
-        self._cache.drop(name)
+        self._cache.drop(name)  # a job that loads it looks at the end, after it has put it here
 
-    def _outdated(self, name: str) -> LoadedModel | None:
-        """Return a model that is loaded and that its alias does not name any more."""
+    def _version_of(self, name: str) -> str | None:
         model = self._cache.find(name)
-        if model is None:
-            return None
-        try:
-            named = resolve_alias(self._open_store(), name, self._settings.alias)
-        except LambdaserveError as error:
-            raise ModelNotReady(_public(name, error)) from error
-        return None if named == model.version else model
+        return None if model is None else model.version
+
+    def _await_job(self, name: str, end: float) -> bool:
+        """Wait until nothing loads the model, but not after `end`; return whether it is so."""
+        left_s = max(0.0, end - time.monotonic())
+        return self._changed.wait_for(lambda: not self._background.is_running(name), left_s)
+
+    def _renew(self, name: str) -> None:
+        """Load a model, unless it is here in the version that its alias names."""
+        version = self._version_of(name)
+        if version is None or version != resolve_alias(self._open_store(), name, self._settings.alias):
+            self._load(name)
 
     def _load_at_start(self) -> None:
         store = self._open_store()
@@ -239,14 +248,14 @@ class Models:
             reserve = partial(self._cache.reserve, name)
             model = load_model(self._open_store(), name, self._settings, self._observer, reserve)
         except BaseException:
-            self._cache.drop(name)  # what was set aside for it
+            self._cache.cancel(name)
             raise
+        self._cache.put(model)
         with self._changed:
-            self._cache.put(model)
             self._awaited.discard(name)
         self._observer.model_loaded(model)
-        if name in self._away:
-            del model
+        del model  # else dropping it would free nothing
+        if name in self._away:  # looked at after `put`: who unloads it from now on finds it here
             self._cache.drop(name)
 
     def _open_store(self) -> Store:

@@ -1,18 +1,17 @@
 import threading
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 import pytest
 
-from handlers.errors import InvalidSetting, LambdaserveError, ModelNotFound, ModelNotReady, VersionNotFound
+from handlers.errors import InvalidSetting, ModelNotFound, ModelNotReady, VersionNotFound
 from handlers.registry.models import Models
 from handlers.registry.stores import open_store
 from handlers.settings import Settings
 from tests.artifacts import publish_graphs
 from tests.graphs import affine
-from tests.handlers.registry.recorder import Recorder
+from tests.handlers.registry.recorder import Gatekeeper, Recorder
 
 WAIT_S = 60.0
 EXAMPLE = np.array([[0, 1, 2]], np.float32)
@@ -168,18 +167,6 @@ def test_settings_that_make_no_sense_are_the_reason_for_not_being_ready(recorder
     with pytest.raises(ModelNotReady, match="LAMBDASERVE_STORE"):
         models.await_model("m", None, WAIT_S)
     assert all(isinstance(error, InvalidSetting) for _, error in recorder.failed)
-
-
-class Gatekeeper(Recorder):
-    """Holds loading up, after a variant was passed over, until the gate is opened."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = Event()
-
-    def variant_passed_over(self, model: str, version: str, variant: str, error: LambdaserveError) -> None:
-        assert self.gate.wait(WAIT_S)
-        super().variant_passed_over(model, version, variant, error)
 
 
 def test_whoever_cannot_wait_is_told_to_try_again(settings: Settings) -> None:

@@ -28,7 +28,7 @@ from handlers.settings import Settings
 __all__ = ["ModelState", "Models"]
 
 _START = ""
-"""The job that reads the store and loads what is to be loaded at the start; the others have names of models."""
+"""The job that reads the store and begins to load what is to be there at the start; the others have names of models."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Models:
     def wait(self, timeout_s: float) -> bool:
         """Wait until loading at the start has ended, well or not; return whether it has."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._background.is_running(_START), timeout_s)
+            return self._changed.wait_for(lambda: not self._background.is_running(_START, *self._awaited), timeout_s)
 
     def await_all(self, timeout_s: float) -> None:
         """Return when every model is ready that is loaded at the start. If that has failed before, it is tried again.
@@ -231,12 +231,9 @@ class Models:
                 if not self._started:
                     self._awaited = {name for name in self._served.at_start if self._cache.find(name) is None}
                 self._started = True
-                self._changed.notify_all()  # who waits to know whether a name is served need not wait for what follows
         with self._changed:
             awaited = set(self._awaited)
-        self._begin(awaited)
-        with self._changed:
-            self._changed.wait_for(lambda: not self._background.is_running(*self._awaited))
+        self._begin(awaited)  # and does not wait for them: others wait for this job, to know whether a name is served
 
     def _begin(self, names: Iterable[str]) -> None:
         for name in sorted(names):

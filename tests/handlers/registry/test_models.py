@@ -228,6 +228,36 @@ def test_a_model_that_is_ready_is_handed_out_while_others_are_loading(settings: 
     models.await_all(WAIT_S)
 
 
+def test_a_name_that_is_not_there_is_not_found_while_others_are_loading(settings: Settings) -> None:
+    publish_graphs(settings.store_url, "a", {"fp32": RIGHT}, GOLDENS)
+    publish_graphs(settings.store_url, "b", {"int8-static": WRONG, "fp32": RIGHT}, GOLDENS)
+    gatekeeper = Gatekeeper()
+    models = Models(replace(settings, pinned=("b",)), gatekeeper)
+    models.start()
+
+    with pytest.raises(ModelNotFound, match="model 'nonsense': not served here, expected one of: a, b"):
+        models.await_model("nonsense", None, 5.0)
+    assert not models.wait(0.0)
+
+    gatekeeper.gate.set()
+    models.await_all(WAIT_S)
+
+
+def test_asking_for_nonsense_makes_nobody_list_a_store_with_nothing_in_it(
+    settings: Settings, recorder: Recorder
+) -> None:
+    models = Models(settings, recorder)
+
+    for name in ("nonsense", "other", "third"):
+        with pytest.raises(ModelNotReady, match="no model with the alias 'live'"):
+            models.await_model(name, None, WAIT_S)
+    assert len(recorder.failed) == 1
+
+    with pytest.raises(ModelNotReady):  # but to be ready is tried at every request
+        models.await_all(WAIT_S)
+    assert len(recorder.failed) == 2
+
+
 def test_asking_for_nonsense_makes_nobody_load(settings: Settings, recorder: Recorder) -> None:
     publish_graphs(settings.store_url, "good", {"fp32": RIGHT}, GOLDENS)
     models = Models(replace(settings, models=("absent", "good"), pinned=("absent",)), recorder)

@@ -128,7 +128,6 @@ def test_a_model_cannot_be_loaded_as_another_than_was_published(managed: Gateway
 
 
 def test_on_lambda_nothing_is_loaded_by_hand_and_the_answer_says_why(gateway: Gateway) -> None:
-    assert gateway.send("GET", "/v2/models/affine").status == 200  # which loads it
     for path in (LOAD, UNLOAD):
         answer = gateway.send("POST", path)
 

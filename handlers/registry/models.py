@@ -3,25 +3,15 @@
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
-from handlers.errors import (
-    InsufficientMemory,
-    LambdaserveError,
-    ModelNotFound,
-    ModelNotReady,
-    NotSupported,
-    StillLoading,
-    StoreError,
-    VersionNotFound,
-)
+from handlers.errors import LambdaserveError, ModelNotReady, NotSupported, VersionNotFound
 from handlers.registry.aliases import resolve_alias
 from handlers.registry.background import Background
 from handlers.registry.cache import ModelCache
 from handlers.registry.loading import LoadedModel, LoadObserver, load_model
 from handlers.registry.served import ServedModels
+from handlers.registry.states import ModelState, not_served, public_reason, still_loading, why_not_ready
 from handlers.registry.stores import Store, open_store
 from handlers.settings import Settings
 
@@ -29,16 +19,6 @@ __all__ = ["ModelState", "Models"]
 
 _START = ""
 """The job that reads the store and begins to load what is to be there at the start; the others have names of models."""
-
-
-@dataclass(frozen=True)
-class ModelState:
-    """How it stands with one of the models that are served."""
-
-    name: str
-    version: str | None
-    state: Literal["READY", "LOADING", "UNAVAILABLE"]
-    reason: str = ""
 
 
 class Models:
@@ -94,11 +74,13 @@ class Models:
         """
         self.start()
         if not self.wait(timeout_s):
-            raise _still_loading(timeout_s)
+            raise still_loading(timeout_s)
         if not self.complete:
             problems = self._background.problems
-            found = [_public(name, problems[name]) for name in (_START, *sorted(self._awaited)) if name in problems]
-            raise ModelNotReady("; ".join(found) or str(_still_loading(timeout_s)))
+            found = [
+                public_reason(name, problems[name]) for name in (_START, *sorted(self._awaited)) if name in problems
+            ]
+            raise ModelNotReady("; ".join(found) or str(still_loading(timeout_s)))
 
     def find(self, name: str, version: str | None = None) -> LoadedModel | None:
         """Return a model that is ready, None if there is none of that name.
@@ -145,7 +127,7 @@ class Models:
         finally:
             self._cache.end_wait(name)
         if model is None:
-            raise self._why_not(name) if settled else _still_loading(timeout_s)
+            raise self._why_not(name) if settled else still_loading(timeout_s)
         return model
 
     def await_model(self, name: str, version: str | None, timeout_s: float) -> LoadedModel:
@@ -179,7 +161,7 @@ class Models:
             if self._await_job(name, end):  # what is under way may have read the alias before it was changed
                 self._background.start(name, partial(self._renew, name))
             if not self._await_job(name, end):
-                raise _still_loading(timeout_s)
+                raise still_loading(timeout_s)
             model = self._cache.find(name)
             if model is None or name in self._background.problems:
                 problem = self._why_not(name)
@@ -196,7 +178,7 @@ class Models:
             NotSupported: It is pinned.
         """
         if name not in self._served:
-            raise self._not_served(name)
+            raise not_served(name, self._served.names)
         if name in self._settings.pinned:
             msg = f"model {name!r}: pinned, expected one that is not; take it out of LAMBDASERVE_PINNED"
             raise NotSupported(msg)
@@ -277,21 +259,12 @@ class Models:
         if name in self._served:
             return
         if not settled:
-            raise _still_loading(timeout_s)
+            raise still_loading(timeout_s)
         problem = self._background.problems.get(_START)
-        raise self._not_served(name) if problem is None else ModelNotReady(_public(_START, problem))
-
-    def _not_served(self, name: str) -> ModelNotFound:
-        served = ", ".join(self._served.names) or "none"
-        return ModelNotFound(f"model {name[:80]!r}: not served here, expected one of: {served}")
+        raise not_served(name, self._served.names) if problem is None else ModelNotReady(public_reason(_START, problem))
 
     def _why_not(self, name: str) -> LambdaserveError:
-        if name in self._away:
-            return ModelNotReady(f"model {name!r}: unloaded, expected a model that is loaded; load it again")
-        problem = self._background.problems.get(name)
-        if isinstance(problem, InsufficientMemory):
-            return InsufficientMemory(str(problem))
-        return ModelNotReady(_public(name, problem) if problem else f"model {name!r}: gone meanwhile; try again")
+        return why_not_ready(name, self._background.problems.get(name), unloaded=name in self._away)
 
     def _state_of(self, name: str) -> ModelState:
         if (model := self._cache.find(name)) is not None:
@@ -299,17 +272,5 @@ class Models:
         if self._background.is_running(name):
             return ModelState(name, None, "LOADING")
         problem = self._background.problems.get(name)
-        reason = _public(name, problem) if problem else "not loaded: the first request for it loads it"
+        reason = public_reason(name, problem) if problem else "not loaded: the first request for it loads it"
         return ModelState(name, None, "UNAVAILABLE", "unloaded" if name in self._away else reason)
-
-
-def _still_loading(timeout_s: float) -> StillLoading:
-    return StillLoading(f"models: still loading after {timeout_s:.1f} s, expected them sooner; try again")
-
-
-def _public(name: str, problem: LambdaserveError) -> str:
-    """Return what a client may know: what a store says of itself names accounts and roles, and stays in the log."""
-    if not isinstance(problem, StoreError):
-        return str(problem)
-    subject = f"model {name!r}" if name else "store"
-    return f"{subject}: {problem.code}, expected an answer of the store; the log says more"

@@ -9,7 +9,9 @@ import hashlib
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +19,9 @@ from starlette.routing import Route
 
 from handlers.api.service import service_of
 from handlers.errors import LambdaserveError
+
+if TYPE_CHECKING:
+    from handlers.api.openapi.described import Descriptions
 
 __all__ = ["routes"]
 
@@ -44,16 +49,26 @@ async def _openapi(request: Request) -> Response:
     service, root = service_of(request), request.scope.get("root_path", "")
     with suppress(LambdaserveError):  # what can be served is described
         await service.await_all(request.scope)
-    models = service.models.loaded
-    key = (root, [(model.name, model.version) for model in models])
+    ready = [(model.name, model.version) for model in service.models.index() if model.state == "READY"]
     known, document = getattr(request.app.state, "openapi", (None, b""))
-    if known != key:
-        from handlers.api.openapi.document import build_document
+    if known != (root, ready):
+        from handlers.api.openapi.described import Descriptions
 
-        routed = {route.path_format for route in request.app.router.routes if isinstance(route, Route)}
-        document = await asyncio.to_thread(build_document, models, routed, root)  # it runs every model
-        request.app.state.openapi = (key, document)
+        state = request.app.state
+        if not hasattr(state, "descriptions"):
+            state.descriptions = Descriptions(service.models)
+        key, document = await asyncio.to_thread(_build, request.app, state.descriptions, root)
+        state.openapi = (key, document)
     return Response(document, media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+
+def _build(app: FastAPI, descriptions: "Descriptions", root: str) -> tuple[object, bytes]:
+    """Return what the document is made for, and itself."""
+    from handlers.api.openapi.document import build_document
+
+    models = descriptions.read()
+    routed = {route.path_format for route in app.router.routes if isinstance(route, Route)}
+    return (root, [(model.name, model.version) for model in models]), build_document(models, routed, root)
 
 
 async def _docs(_: Request) -> Response:

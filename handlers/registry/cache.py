@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from handlers.errors import InsufficientMemory
 from handlers.memory import release_memory
@@ -16,13 +16,31 @@ _PLENTY = 2**62  # bytes; where no budget is set
 
 @dataclass
 class _Place:
-    """What is known of one model: what it takes, from before it is opened, and itself once it is."""
+    """What is known of one model.
 
-    size_bytes: int = 0
+    Attributes:
+        model: The version that is handed out, None before one is loaded.
+        size_bytes: What it takes.
+        coming_bytes: What is set aside for the version that is being loaded.
+        gone: Versions that are not handed out any more, and that somebody may still use.
+        gone_bytes: What those take.
+        users: How many have one of its versions in hand.
+        waiting: How many wait for it to be loaded; it is not to go before they have it.
+        used: When it was last handed out, by a counter.
+    """
+
     model: LoadedModel | None = None
+    size_bytes: int = 0
+    coming_bytes: int = 0
+    gone: list[LoadedModel] = field(default_factory=list)
+    gone_bytes: int = 0
     users: int = 0
+    waiting: int = 0
     used: int = 0
-    leaving: bool = False
+
+    @property
+    def all_bytes(self) -> int:
+        return self.size_bytes + self.coming_bytes + self.gone_bytes
 
 
 class ModelCache:
@@ -53,68 +71,89 @@ class ModelCache:
     def loaded(self) -> list[LoadedModel]:
         """The models that are ready, sorted by name."""
         with self._changed:
-            ready = [place.model for _, place in sorted(self._places.items()) if not place.leaving]
+            ready = [place.model for _, place in sorted(self._places.items())]
         return [model for model in ready if model is not None]
 
     def find(self, name: str) -> LoadedModel | None:
         """Return a model that is ready, None if there is none of that name."""
         place = self._places.get(name)
-        return None if place is None or place.leaving else place.model
+        return None if place is None else place.model
 
     def hold(self, name: str) -> None:
-        """Keep a model from being dropped, from before it is loaded if need be, until `release`."""
+        """Keep a model that is ready from being dropped, until `release`."""
         with self._changed:
-            place = self._places.setdefault(name, _Place())
+            place = self._places[name]
             place.users += 1
             self._uses += 1
             place.used = self._uses
 
     def release(self, name: str) -> None:
-        """End what `hold` began."""
+        """End what `hold` began. Versions that are not handed out any more go when nobody has any of the model's."""
         with self._changed:
-            place = self._places[name]
-            place.users -= 1
-            leaving = place.leaving and not place.users
+            self._places[name].users -= 1
+            dropped = self._take_gone(name)
             self._changed.notify_all()
-        if leaving:
-            self.drop(name)
+        self._bury(dropped)
+
+    def begin_wait(self, name: str) -> None:
+        """Keep a model that is about to be loaded, once it is, from being dropped until `end_wait`."""
+        with self._changed:
+            self._place(name).waiting += 1
+
+    def end_wait(self, name: str) -> None:
+        """End what `begin_wait` began."""
+        with self._changed:
+            self._places[name].waiting -= 1
+            self._tidy(name)
+            self._changed.notify_all()
 
     def reserve(self, name: str, size_bytes: int) -> None:
-        """Set memory aside for a model that is about to be opened, in place of what was set aside for it before.
+        """Set memory aside for a version that is about to be opened, in place of what was set aside for it before.
 
-        Others are dropped as need be. Waits for models that are in use or on their way; call it in a thread.
+        Others are dropped as need be. An older version of the model stays, unless both could never fit at a time.
+        Waits for models that are in use or on their way; call it in a thread.
 
         Raises:
             InsufficientMemory: It does not fit, or not beside the models that are pinned.
         """
-        dropped = []
-        with self._changed:
-            place = self._places.setdefault(name, _Place())
-            place.size_bytes = 0
-            while True:
+        self.cancel(name)
+        while True:
+            with self._changed:
                 self._check_fit(name, size_bytes)
-                dropped += self._drop_until(size_bytes)
-                if self._left_bytes >= size_bytes:
-                    break
-                self._changed.wait()
-            place.size_bytes = size_bytes
-        self._bury(dropped)
+                place = self._place(name)
+                fits_beside = place.size_bytes + size_bytes <= self._room_bytes(name)
+                dropped = [] if fits_beside else self._retire(name)
+                dropped += self._drop_until(size_bytes, spared=name)
+                enough = self._left_bytes >= size_bytes
+                if enough:
+                    self._place(name).coming_bytes = size_bytes
+                elif not dropped:
+                    self._changed.wait()
+            self._bury(dropped)
+            if enough:
+                return
+
+    def cancel(self, name: str) -> None:
+        """Give back what was set aside for a version that is not opened after all."""
+        with self._changed:
+            if (place := self._places.get(name)) is not None:
+                place.coming_bytes = 0
+                self._tidy(name)
+                self._changed.notify_all()
 
     def put(self, model: LoadedModel) -> None:
-        """Take in a model for which memory was set aside."""
+        """Take in a model for which memory was set aside, in place of the version that was handed out so far."""
         with self._changed:
-            place = self._places[model.name]
-            place.model, place.leaving = model, False
+            dropped = self._retire(model.name)
+            place = self._place(model.name)
+            place.model, place.size_bytes, place.coming_bytes = model, place.coming_bytes, 0
             self._changed.notify_all()
+        self._bury(dropped)
 
     def drop(self, name: str) -> None:
-        """Let go of a model, or of what was set aside for it; one that is in use goes when it is not any more."""
+        """Let go of a model; one that is in use is not handed out any more, and goes when it is released."""
         with self._changed:
-            place = self._places.get(name)
-            if place is None:
-                return
-            place.leaving = place.model is not None
-            dropped = [] if place.leaving and place.users else self._take_out(name)
+            dropped = self._retire(name)
         self._bury(dropped)
 
     def make_room(self, least_bytes: int) -> int:
@@ -127,17 +166,29 @@ class ModelCache:
 
     @property
     def _left_bytes(self) -> int:
-        return self._budget_bytes - sum(place.size_bytes for place in self._places.values())
+        return self._budget_bytes - sum(place.all_bytes for place in self._places.values())
+
+    def _place(self, name: str) -> _Place:
+        return self._places.setdefault(name, _Place())
+
+    def _pinned_beside(self, name: str) -> dict[str, int]:
+        """Return what each of the other models takes that are pinned, by name."""
+        sizes = {
+            other: max(place.size_bytes, place.coming_bytes)
+            for other, place in sorted(self._places.items())
+            if other in self._pinned and other != name
+        }
+        return {other: size_bytes for other, size_bytes in sizes.items() if size_bytes}
+
+    def _room_bytes(self, name: str) -> int:
+        """Return what all versions of a model may take when every other model has gone that may."""
+        return self._budget_bytes - sum(self._pinned_beside(name).values())
 
     def _check_fit(self, name: str, size_bytes: int) -> None:
-        pinned = {
-            other: place.size_bytes
-            for other, place in sorted(self._places.items())
-            if other in self._pinned and other != name and place.size_bytes
-        }
-        room = self._budget_bytes - sum(pinned.values())
+        room = self._room_bytes(name)
         if size_bytes <= room:
             return
+        pinned = self._pinned_beside(name)
         taken = f" beside the pinned models {', '.join(pinned)} ({_mb(sum(pinned.values()))})" if pinned else ""
         msg = (
             f"model {name!r}: needs {_mb(size_bytes)}, expected at most {_mb(max(0, room))}: models may take "
@@ -146,29 +197,46 @@ class ModelCache:
         )
         raise InsufficientMemory(msg)
 
-    def _drop_until(self, size_bytes: int) -> list[LoadedModel]:
+    def _drop_until(self, size_bytes: int, spared: str = "") -> list[LoadedModel]:
         """Take out idle models, longest unused first, until that much is left. The caller holds the lock."""
         dropped: list[LoadedModel] = []
         while self._left_bytes < size_bytes:
             idle = [
                 (place.used, name)
                 for name, place in self._places.items()
-                if place.model is not None and not place.users and name not in self._pinned
+                if place.model is not None
+                and not (place.users or place.waiting)
+                and name not in self._pinned
+                and name != spared
             ]
             if not idle:
                 break
-            dropped += self._take_out(min(idle)[1])
+            dropped += self._retire(min(idle)[1])
         return dropped
 
-    def _take_out(self, name: str) -> list[LoadedModel]:
-        place = self._places[name]
-        model = place.model
-        if place.users:
-            place.model, place.size_bytes = None, 0
-        else:
-            del self._places[name]
+    def _retire(self, name: str) -> list[LoadedModel]:
+        """Hand a model out no more; return those that can be buried at once. The caller holds the lock."""
+        place = self._places.get(name)
+        if place is None or place.model is None:
+            return []
+        place.gone.append(place.model)
+        place.gone_bytes += place.size_bytes
+        place.model, place.size_bytes = None, 0
         self._changed.notify_all()
-        return [] if model is None else [model]
+        return self._take_gone(name)
+
+    def _take_gone(self, name: str) -> list[LoadedModel]:
+        place = self._places[name]
+        if place.users:
+            return []
+        gone, place.gone, place.gone_bytes = place.gone, [], 0
+        self._tidy(name)
+        return gone
+
+    def _tidy(self, name: str) -> None:
+        place = self._places[name]
+        if place.model is None and not (place.all_bytes or place.gone or place.users or place.waiting):
+            del self._places[name]
 
     def _bury(self, dropped: list[LoadedModel]) -> None:
         """Free the memory of models that were taken out. The list must be the last that refers to them."""

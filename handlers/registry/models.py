@@ -3,42 +3,22 @@
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
-from handlers.errors import (
-    InsufficientMemory,
-    LambdaserveError,
-    ModelNotFound,
-    ModelNotReady,
-    NotSupported,
-    StillLoading,
-    StoreError,
-    VersionNotFound,
-)
+from handlers.errors import LambdaserveError, ModelNotReady, NotSupported, VersionNotFound
 from handlers.registry.aliases import resolve_alias
 from handlers.registry.background import Background
 from handlers.registry.cache import ModelCache
 from handlers.registry.loading import LoadedModel, LoadObserver, load_model
 from handlers.registry.served import ServedModels
+from handlers.registry.states import ModelState, not_served, public_reason, still_loading, why_not_ready
 from handlers.registry.stores import Store, open_store
 from handlers.settings import Settings
 
 __all__ = ["ModelState", "Models"]
 
 _START = ""
-"""The job that reads the store and loads what is to be loaded at the start; the others have names of models."""
-
-
-@dataclass(frozen=True)
-class ModelState:
-    """How it stands with one of the models that are served."""
-
-    name: str
-    version: str | None
-    state: Literal["READY", "LOADING", "UNAVAILABLE"]
-    reason: str = ""
+"""The job that reads the store and begins to load what is to be there at the start; the others have names of models."""
 
 
 class Models:
@@ -84,7 +64,7 @@ class Models:
     def wait(self, timeout_s: float) -> bool:
         """Wait until loading at the start has ended, well or not; return whether it has."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._background.is_running(_START), timeout_s)
+            return self._changed.wait_for(lambda: not self._background.is_running(_START, *self._awaited), timeout_s)
 
     def await_all(self, timeout_s: float) -> None:
         """Return when every model is ready that is loaded at the start. If that has failed before, it is tried again.
@@ -94,11 +74,13 @@ class Models:
         """
         self.start()
         if not self.wait(timeout_s):
-            raise _still_loading(timeout_s)
+            raise still_loading(timeout_s)
         if not self.complete:
             problems = self._background.problems
-            found = [_public(name, problems[name]) for name in (_START, *sorted(self._awaited)) if name in problems]
-            raise ModelNotReady("; ".join(found) or str(_still_loading(timeout_s)))
+            found = [
+                public_reason(name, problems[name]) for name in (_START, *sorted(self._awaited)) if name in problems
+            ]
+            raise ModelNotReady("; ".join(found) or str(still_loading(timeout_s)))
 
     def find(self, name: str, version: str | None = None) -> LoadedModel | None:
         """Return a model that is ready, None if there is none of that name.
@@ -132,7 +114,7 @@ class Models:
         """
         end = time.monotonic() + timeout_s
         self._await_name(name, timeout_s)
-        self._cache.hold(name)  # from now on: else others might take its memory before it is handed out
+        self._cache.begin_wait(name)  # else others might take its memory before it is handed out
         try:
             with self._changed:
                 if self._cache.find(name) is None and name not in self._away:
@@ -141,13 +123,11 @@ class Models:
                     lambda: self._cache.find(name) is not None or not self._background.is_running(name),
                     max(0.0, end - time.monotonic()),
                 )
-            model = self.find(name, version)
-        except BaseException:
-            self._cache.release(name)
-            raise
+                model = self.hold(name, version)
+        finally:
+            self._cache.end_wait(name)
         if model is None:
-            self._cache.release(name)
-            raise self._why_not(name) if settled else _still_loading(timeout_s)
+            raise self._why_not(name) if settled else still_loading(timeout_s)
         return model
 
     def await_model(self, name: str, version: str | None, timeout_s: float) -> LoadedModel:
@@ -167,19 +147,28 @@ class Models:
     def load(self, name: str, timeout_s: float) -> LoadedModel:
         """Load a model now, also one that was unloaded; where its alias names another version by now, that one.
 
-        Requests for it wait meanwhile; where that fails, the old version answers again. Raises as `await_and_hold`.
+        The old version answers meanwhile, and still if that fails; unless both do not fit into memory: then it goes
+        first. After `timeout_s` loading goes on, and takes the old one's place when it has succeeded.
+
+        Raises:
+            LambdaserveError: As `await_and_hold`.
         """
-        self._away.discard(name)
-        old = self._outdated(name)
-        if old is None:
-            return self.await_model(name, None, timeout_s)
-        self._cache.drop(name)
-        try:
-            return self.await_model(name, None, timeout_s)
-        except ModelNotReady:
-            self._cache.reserve(name, old.variant.peak_memory_bytes)
-            self._cache.put(old)
-            raise
+        end = time.monotonic() + timeout_s
+        self._await_name(name, timeout_s)
+        with self._changed:
+            self._away.discard(name)
+            before = self._version_of(name)
+            if self._await_job(name, end):  # what is under way may have read the alias before it was changed
+                self._background.start(name, partial(self._renew, name))
+            if not self._await_job(name, end):
+                raise still_loading(timeout_s)
+            model = self._cache.find(name)
+            if model is None or name in self._background.problems:
+                problem = self._why_not(name)
+                if before and model is None and name not in self._away:
+                    problem = type(problem)(f"{problem}; version {before} had gone first, as both do not fit")
+                raise problem
+            return model
 
     def unload(self, name: str) -> None:
         """Let go of a model; it stays away until `load`. Requests that it is answering end first.
@@ -189,27 +178,29 @@ class Models:
             NotSupported: It is pinned.
         """
         if name not in self._served:
-            raise self._not_served(name)
+            raise not_served(name, self._served.names)
         if name in self._settings.pinned:
             msg = f"model {name!r}: pinned, expected one that is not; take it out of LAMBDASERVE_PINNED"
             raise NotSupported(msg)
         with self._changed:
             self._away.add(name)
             self._awaited.discard(name)
-            if self._background.is_running(name):
-                return  # what loads it looks at the end
-        self._cache.drop(name)
+        self._cache.drop(name)  # a job that loads it looks at the end, after it has put it here
 
-    def _outdated(self, name: str) -> LoadedModel | None:
-        """Return a model that is loaded and that its alias does not name any more."""
+    def _version_of(self, name: str) -> str | None:
         model = self._cache.find(name)
-        if model is None:
-            return None
-        try:
-            named = resolve_alias(self._open_store(), name, self._settings.alias)
-        except LambdaserveError as error:
-            raise ModelNotReady(_public(name, error)) from error
-        return None if named == model.version else model
+        return None if model is None else model.version
+
+    def _await_job(self, name: str, end: float) -> bool:
+        """Wait until nothing loads the model, but not after `end`; return whether it is so."""
+        left_s = max(0.0, end - time.monotonic())
+        return self._changed.wait_for(lambda: not self._background.is_running(name), left_s)
+
+    def _renew(self, name: str) -> None:
+        """Load a model, unless it is here in the version that its alias names."""
+        version = self._version_of(name)
+        if version is None or version != resolve_alias(self._open_store(), name, self._settings.alias):
+            self._load(name)
 
     def _load_at_start(self) -> None:
         store = self._open_store()
@@ -222,12 +213,9 @@ class Models:
                 if not self._started:
                     self._awaited = {name for name in self._served.at_start if self._cache.find(name) is None}
                 self._started = True
-                self._changed.notify_all()  # who waits to know whether a name is served need not wait for what follows
         with self._changed:
             awaited = set(self._awaited)
-        self._begin(awaited)
-        with self._changed:
-            self._changed.wait_for(lambda: not self._background.is_running(*self._awaited))
+        self._begin(awaited)  # and does not wait for them: others wait for this job, to know whether a name is served
 
     def _begin(self, names: Iterable[str]) -> None:
         for name in sorted(names):
@@ -239,14 +227,14 @@ class Models:
             reserve = partial(self._cache.reserve, name)
             model = load_model(self._open_store(), name, self._settings, self._observer, reserve)
         except BaseException:
-            self._cache.drop(name)  # what was set aside for it
+            self._cache.cancel(name)
             raise
+        self._cache.put(model)
         with self._changed:
-            self._cache.put(model)
             self._awaited.discard(name)
         self._observer.model_loaded(model)
-        if name in self._away:
-            del model
+        del model  # else dropping it would free nothing
+        if name in self._away:  # looked at after `put`: who unloads it from now on finds it here
             self._cache.drop(name)
 
     def _open_store(self) -> Store:
@@ -271,21 +259,12 @@ class Models:
         if name in self._served:
             return
         if not settled:
-            raise _still_loading(timeout_s)
+            raise still_loading(timeout_s)
         problem = self._background.problems.get(_START)
-        raise self._not_served(name) if problem is None else ModelNotReady(_public(_START, problem))
-
-    def _not_served(self, name: str) -> ModelNotFound:
-        served = ", ".join(self._served.names) or "none"
-        return ModelNotFound(f"model {name[:80]!r}: not served here, expected one of: {served}")
+        raise not_served(name, self._served.names) if problem is None else ModelNotReady(public_reason(_START, problem))
 
     def _why_not(self, name: str) -> LambdaserveError:
-        if name in self._away:
-            return ModelNotReady(f"model {name!r}: unloaded, expected a model that is loaded; load it again")
-        problem = self._background.problems.get(name)
-        if isinstance(problem, InsufficientMemory):
-            return InsufficientMemory(str(problem))
-        return ModelNotReady(_public(name, problem) if problem else f"model {name!r}: gone meanwhile; try again")
+        return why_not_ready(name, self._background.problems.get(name), unloaded=name in self._away)
 
     def _state_of(self, name: str) -> ModelState:
         if (model := self._cache.find(name)) is not None:
@@ -293,17 +272,5 @@ class Models:
         if self._background.is_running(name):
             return ModelState(name, None, "LOADING")
         problem = self._background.problems.get(name)
-        reason = _public(name, problem) if problem else "not loaded: the first request for it loads it"
+        reason = public_reason(name, problem) if problem else "not loaded: the first request for it loads it"
         return ModelState(name, None, "UNAVAILABLE", "unloaded" if name in self._away else reason)
-
-
-def _still_loading(timeout_s: float) -> StillLoading:
-    return StillLoading(f"models: still loading after {timeout_s:.1f} s, expected them sooner; try again")
-
-
-def _public(name: str, problem: LambdaserveError) -> str:
-    """Return what a client may know: what a store says of itself names accounts and roles, and stays in the log."""
-    if not isinstance(problem, StoreError):
-        return str(problem)
-    subject = f"model {name!r}" if name else "store"
-    return f"{subject}: {problem.code}, expected an answer of the store; the log says more"

@@ -12,6 +12,7 @@ from handlers.settings import Settings
 __all__ = ["ServedModels"]
 
 REREAD_S = 30.0
+RETRY_S = 3.0
 _CONNECTIONS = 8
 
 
@@ -19,16 +20,18 @@ class ServedModels:
     """The names that are served, and which of them are loaded at the start.
 
     Names that came from the store are read again where somebody asks for one that is not among them, but not within
-    30 s: a model that was published meanwhile is found, and nobody makes us list by asking for nonsense.
+    30 s, or 3 s where that failed or found none: a model that was published meanwhile is found, and nobody makes us
+    list by asking for nonsense.
     """
 
-    def __init__(self, settings: Settings, reread_s: float = REREAD_S) -> None:
+    def __init__(self, settings: Settings, reread_s: float = REREAD_S, retry_s: float = RETRY_S) -> None:
         self.fixed = bool(settings.models)
         """Whether the settings name them all."""
         self._settings = settings
         self._names = frozenset(settings.models or settings.pinned)
         self._reread_s = reread_s
-        self._read_at = float("-inf")
+        self._retry_s = retry_s
+        self._read_next_at = float("-inf")
 
     @property
     def names(self) -> list[str]:
@@ -47,7 +50,7 @@ class ServedModels:
 
     def may_have_changed(self) -> bool:
         """Tell whether it is time to look whether the store has other models by now."""
-        return not self.fixed and time.monotonic() - self._read_at >= self._reread_s
+        return not self.fixed and time.monotonic() >= self._read_next_at
 
     def read(self, store: Store) -> None:
         """Ask the store which models it has. Those that were served stay.
@@ -56,6 +59,14 @@ class ServedModels:
             ModelNotReady: It has none.
             StoreUnavailable: It could not be asked.
         """
+        try:
+            self._read(store)
+        except BaseException:
+            self._read_next_at = time.monotonic() + self._retry_s
+            raise
+        self._read_next_at = time.monotonic() + self._reread_s
+
+    def _read(self, store: Store) -> None:
         folders = store.list_folders(models_prefix())
         if not self.fixed:
             new = [name for name in folders if name not in self._names]
@@ -65,7 +76,6 @@ class ServedModels:
         if not self._names:
             msg = f"store: no model with the alias {self._settings.alias!r}, expected at least one; publish one"
             raise ModelNotReady(msg)
-        self._read_at = time.monotonic()
 
     def _may_have_alias(self, store: Store, name: str) -> bool:
         try:

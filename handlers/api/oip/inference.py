@@ -39,8 +39,7 @@ def infer(call: Call, body: bytes, json_bytes: int | None = None) -> InferAnswer
         RuntimeFailure: The model could not be run for want of memory.
     """
     with call.clock.phase("decode"):
-        request = read_request(call.model, body, json_bytes, call.transfer)
-        call.limit(request.timeout_s)
+        request = read_request(call, body, json_bytes)
     results = call.run(request.inputs, [output.name for output in request.outputs])
     with call.clock.phase("encode"):
         return write_answer(call, request, results)

@@ -8,13 +8,13 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta, Raw
 
+from handlers.api.call import Call
 from handlers.api.oip.binary import decode_binary, element_bytes
 from handlers.api.oip.document import InputTensor, Parameters, RequestedOutput, read_document
 from handlers.api.oip.tensors import decode_tensor, to_tensor
 from handlers.api.payload_tensors import check_payload_size, fetch_inputs
 from handlers.errors import InvalidInput, NotSupported
 from handlers.payloads.transfer import Transfer
-from handlers.registry.loading import LoadedModel
 from handlers.registry.manifest import TensorSpec
 from handlers.tasks.arrays import Arrays
 from handlers.tasks.tensor import check_names, check_tensor, show_names
@@ -45,15 +45,11 @@ class WantedOutput:
 
 @dataclass(frozen=True)
 class InferRequest:
-    """A request that the model can take: its inputs, the outputs wanted in their order, and what to echo.
-
-    `timeout_s` is what the caller allows for it, None where nothing was said.
-    """
+    """A request that the model can take: its inputs, the outputs wanted in their order, and what to echo."""
 
     inputs: Arrays
     outputs: Sequence[WantedOutput]
     id: str | None = None
-    timeout_s: float | None = None
 
 
 class _RequestParameters(msgspec.Struct):
@@ -77,20 +73,20 @@ class _OutputParameters(msgspec.Struct):
     shared_memory_region: str | None = None
 
 
-def read_request(model: LoadedModel, body: bytes, json_bytes: int | None, transfer: Transfer) -> InferRequest:
-    """Return what a request asks of a model.
+def read_request(call: Call, body: bytes, json_bytes: int | None) -> InferRequest:
+    """Return what a request asks of a model, and let it take no longer than its `timeout` says.
 
     Args:
-        model: Which is asked.
+        call: To the model. Inputs in the payload bucket are fetched: its transfer raises more than is listed here.
         body: JSON, and after it the binary tensors in the order of the inputs.
         json_bytes: Length of the JSON; None: all of it. 0: the body is the elements of the only input, and all outputs
             are wanted in binary.
-        transfer: For inputs in the payload bucket; it raises more than is listed here.
 
     Raises:
         InvalidInput: The body is no inference request, or not one that this model can take.
         NotSupported: It points at memory that it would share with a server on the same machine.
     """
+    model = call.model
     if json_bytes == 0:
         outputs = [WantedOutput(spec.name, binary=True) for spec in model.outputs]
         return InferRequest(_read_raw(model.inputs, body), outputs)
@@ -101,12 +97,13 @@ def read_request(model: LoadedModel, body: bytes, json_bytes: int | None, transf
     text, binary = (body, whole[len(body) :]) if json_bytes is None else (whole[:json_bytes], whole[json_bytes:])
     request, nesting = read_document(text, model.inputs)
     parameters = _read_parameters("request", request.parameters, _RequestParameters)
+    call.limit(parameters.timeout / _MICROSECONDS or None)
     outputs = _read_outputs(model.outputs, request.outputs or [], parameters)
     if any(output.payload for output in outputs):
-        transfer.check()
-    data = _find_data(model.inputs, request.inputs, binary, transfer, framed=json_bytes is not None)
+        call.transfer.check()
+    data = _find_data(model.inputs, request.inputs, binary, call.transfer, framed=json_bytes is not None)
     inputs = _read_inputs(model.inputs, request.inputs, data, nesting)
-    return InferRequest(inputs, outputs, request.id, parameters.timeout / _MICROSECONDS or None)
+    return InferRequest(inputs, outputs, request.id)
 
 
 def _find_data(

@@ -4,26 +4,18 @@ Version 3.0.3, whose dialect of JSON Schema is that of the tasks: https://spec.o
 """
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from handlers import __version__
 from handlers.api.openapi import kserve, oip, openai, pages, payloads, repository, sagemaker
-from handlers.api.openapi.instances import describe_instances
+from handlers.api.openapi.described import DescribedModel
 from handlers.api.openapi.operations import ERROR_SCHEMAS, Json
-
-if TYPE_CHECKING:
-    from handlers.registry.loading import LoadedModel
-    from handlers.registry.manifest import TensorSpec
 
 __all__ = ["build_document"]
 
 _PATHS = (oip.paths, repository.paths, kserve.paths, openai.paths, sagemaker.paths, payloads.paths, pages.paths)
 """By protocol: the paths that are there whatever is served. Those that the application has are described."""
-
-_MODEL_PATHS = (kserve.model_paths, oip.model_paths)
-"""By protocol: the paths of one model."""
 
 _SCHEMAS: Json = ERROR_SCHEMAS | oip.SCHEMAS | repository.SCHEMAS | kserve.SCHEMAS | openai.SCHEMAS
 
@@ -36,11 +28,11 @@ the methods of a path; other methods are answered 405.
 """
 
 
-def build_document(models: "Sequence[LoadedModel]", routed: Collection[str], root: str) -> bytes:
+def build_document(models: Sequence[DescribedModel], routed: Collection[str], root: str) -> bytes:
     """Return the document in JSON.
 
     Args:
-        models: Those to describe, each of which is run to find its examples.
+        models: Those that it has paths for.
         routed: Paths of the application's routes, with `{model}` for names.
         root: What stands before the paths where clients call them: `/prod`; empty: nothing.
     """
@@ -50,7 +42,7 @@ def build_document(models: "Sequence[LoadedModel]", routed: Collection[str], roo
         "servers": [{"url": root or "/"}],
         "security": [{"api_key": []}, {}],
         "tags": [
-            *({"name": model.name, "description": _describe(model)} for model in models),
+            *({"name": model.name, "description": model.text} for model in models),
             {"name": oip.TAG, "description": "For any model, with tensors."},
             {"name": kserve.TAG, "description": "For any model, in the form of its task."},
             {"name": pages.TAG},
@@ -62,20 +54,7 @@ def build_document(models: "Sequence[LoadedModel]", routed: Collection[str], roo
         },
     }
     for model in models:
-        form = describe_instances(model)
-        for describe in _MODEL_PATHS:
-            document["paths"] |= describe(model, form)
+        document["paths"] |= model.paths
     for describe_all in _PATHS:
         document["paths"] |= {path: item for path, item in describe_all(models).items() if path in routed}
     return msgspec.json.encode(document)
-
-
-def _describe(model: "LoadedModel") -> str:
-    manifest = model.manifest
-    task = manifest.task.__struct_config__.tag
-    takes, returns = (", ".join(map(_tensor, specs)) for specs in (model.inputs, model.outputs))
-    return f"Version {model.version}, {task}, variant {model.variant.name}. Takes {takes}; returns {returns}."
-
-
-def _tensor(spec: "TensorSpec") -> str:
-    return f"`{spec.name}` {spec.datatype} {list(spec.shape)}"

@@ -7,6 +7,7 @@ from handlers.api.openapi.instances import InstanceForm
 from handlers.api.openapi.operations import BINARY, MODEL, Json, answers, json_content, operation, ref
 
 if TYPE_CHECKING:
+    from handlers.api.openapi.described import DescribedModel
     from handlers.registry.loading import LoadedModel
 
 __all__ = ["SCHEMAS", "model_paths", "paths"]
@@ -31,7 +32,7 @@ SCHEMAS: Json = {
 }
 
 
-def paths(_: "Sequence[LoadedModel]") -> Json:
+def paths(_: "Sequence[DescribedModel]") -> Json:
     """Return the paths that are there whatever is served."""
     ready = answers(json_content(ref("ModelReady")), 404, 503, 507, error="ModelsError")
     prediction = answers(json_content(ref("PredictResponse")), *_ERRORS)

@@ -8,6 +8,7 @@ from handlers.api.openapi.operations import BINARY, MODEL, VERSION, Json, answer
 from handlers.api.openapi.tensors import TENSOR_SCHEMAS, example_tensors, input_schema, one_of, output_schema
 
 if TYPE_CHECKING:
+    from handlers.api.openapi.described import DescribedModel
     from handlers.registry.loading import LoadedModel
 
 __all__ = ["SCHEMAS", "model_paths", "paths"]
@@ -89,7 +90,7 @@ _BINARY_CONTENT: Json = {"application/octet-stream": {"schema": BINARY}}
 _ERRORS = (400, 404, 413, 415, 500, 501, 503, 504, 507)
 
 
-def paths(_: "Sequence[LoadedModel]") -> Json:
+def paths(_: "Sequence[DescribedModel]") -> Json:
     """Return the paths that are there whatever is served."""
     open_to_all: Json = {"security": []}
     live = operation("server_live", TAG, "Is the server live?", answers(json_content(ref("Live"))), **open_to_all)

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from handlers.api.openapi.operations import Json, answers, json_content, operation, ref
-from handlers.tasks.definitions import EmbeddingTask
 
 if TYPE_CHECKING:
-    from handlers.registry.loading import LoadedModel
+    from handlers.api.openapi.described import DescribedModel
 
 __all__ = ["SCHEMAS", "TAG", "paths"]
 
@@ -110,14 +109,10 @@ SCHEMAS: Json = {
 }
 
 
-def paths(models: "Sequence[LoadedModel]") -> Json:
+def paths(models: "Sequence[DescribedModel]") -> Json:
     """Return the paths that are there whatever is served, with an example if a model is here that embeds."""
     example = next(
-        (
-            {"input": model.task.example, "model": model.name}
-            for model in models
-            if isinstance(model.manifest.task, EmbeddingTask)
-        ),
+        ({"input": model.embeds, "model": model.name} for model in models if model.embeds is not None),
         None,
     )
     body = {"required": True, "content": json_content(ref("EmbeddingsRequest"), example)}

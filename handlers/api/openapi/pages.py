@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 from handlers.api.openapi.operations import Json, answers, operation
 
 if TYPE_CHECKING:
-    from handlers.registry.loading import LoadedModel
+    from handlers.api.openapi.described import DescribedModel
 
 __all__ = ["paths"]
 
 TAG = "About"
 
 
-def paths(_: "Sequence[LoadedModel]") -> Json:
+def paths(_: "Sequence[DescribedModel]") -> Json:
     """Return the paths that are there whatever is served."""
     document = answers({"application/json": {"schema": {"type": "object"}}})
     page = answers({"text/html": {"schema": {"type": "string"}}})

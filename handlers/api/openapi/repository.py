@@ -7,7 +7,7 @@ from handlers.api.openapi.oip import TAG
 from handlers.api.openapi.operations import MODEL, VERSION, Json, answers, json_content, operation, ref
 
 if TYPE_CHECKING:
-    from handlers.registry.loading import LoadedModel
+    from handlers.api.openapi.described import DescribedModel
 
 __all__ = ["SCHEMAS", "paths"]
 
@@ -60,7 +60,7 @@ SCHEMAS: Json = {
 }
 
 
-def paths(_: "Sequence[LoadedModel]") -> Json:
+def paths(_: "Sequence[DescribedModel]") -> Json:
     """Return the paths that are there whatever is served."""
     statistics = answers(json_content(ref("Statistics")), 404, 503, 507)
     index = answers(json_content({"type": "array", "items": ref("RepositoryEntry")}), 400, 413, 415, 503)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from handlers.api.openapi.operations import BINARY, Json, answers, json_content, operation
 
 if TYPE_CHECKING:
-    from handlers.registry.loading import LoadedModel
+    from handlers.api.openapi.described import DescribedModel
 
 __all__ = ["TAG", "paths"]
 
@@ -20,9 +20,9 @@ _TARGET: Json = {
 }
 
 
-def paths(models: "Sequence[LoadedModel]") -> Json:
+def paths(models: "Sequence[DescribedModel]") -> Json:
     """Return the paths that are there whatever is served."""
-    media = sorted({kind for model in models for kind in model.task.media_types})
+    media = sorted({kind for model in models for kind in model.media_types})
     asked = {
         "type": "object",
         "description": "As `infer` of the Open Inference Protocol takes it, or with `instances` as KServe V1.",

@@ -49,7 +49,10 @@ def service(store_of_graphs: str, tmp_path_factory: pytest.TempPathFactory) -> S
 
 @pytest.fixture(scope="session")
 def gateway(service: Service) -> Iterator[Gateway]:
+    """The application with every model loaded, whichever tests came before."""
     service.models.await_all(60)
+    for model in service.models.index():
+        service.models.await_model(model.name, None, 60)
     gateway = Gateway(create_app(service))
     yield gateway
     gateway.close()

@@ -1,11 +1,14 @@
 """Who remembers how loading went."""
 
 from dataclasses import dataclass, field
+from threading import Event
 
 from handlers.errors import LambdaserveError
 from handlers.registry.loading import LoadedModel
 
-__all__ = ["Recorder"]
+__all__ = ["Gatekeeper", "Recorder"]
+
+WAIT_S = 60.0
 
 
 @dataclass
@@ -28,3 +31,15 @@ class Recorder:
 
     def model_dropped(self, model: str, version: str) -> None:
         self.dropped.append((model, version))
+
+
+class Gatekeeper(Recorder):
+    """Holds loading up, after a variant was passed over, until the gate is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Event()
+
+    def variant_passed_over(self, model: str, version: str, variant: str, error: LambdaserveError) -> None:
+        assert self.gate.wait(WAIT_S)
+        super().variant_passed_over(model, version, variant, error)

@@ -287,3 +287,14 @@ def test_what_was_published_since_is_found_but_not_looked_for_at_every_request(
     publish_models(settings, c=1)
     with pytest.raises(ModelNotFound):  # the list is fresh
         models.await_model("c", None, WAIT_S)
+
+
+def test_a_store_that_could_not_be_read_is_tried_again_sooner(settings: Settings) -> None:
+    store = open_store(settings.store_url)
+    hasty, patient = ServedModels(settings, retry_s=0.0), ServedModels(settings)
+    for served in (hasty, patient):
+        with pytest.raises(ModelNotReady, match="no model with the alias 'live'"):
+            served.read(store)
+
+    assert hasty.may_have_changed()
+    assert not patient.may_have_changed()

@@ -1,18 +1,17 @@
 import threading
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 import pytest
 
-from handlers.errors import InvalidSetting, LambdaserveError, ModelNotFound, ModelNotReady, VersionNotFound
+from handlers.errors import InvalidSetting, ModelNotFound, ModelNotReady, VersionNotFound
 from handlers.registry.models import Models
 from handlers.registry.stores import open_store
 from handlers.settings import Settings
 from tests.artifacts import publish_graphs
 from tests.graphs import affine
-from tests.handlers.registry.recorder import Recorder
+from tests.handlers.registry.recorder import Gatekeeper, Recorder
 
 WAIT_S = 60.0
 EXAMPLE = np.array([[0, 1, 2]], np.float32)
@@ -170,18 +169,6 @@ def test_settings_that_make_no_sense_are_the_reason_for_not_being_ready(recorder
     assert all(isinstance(error, InvalidSetting) for _, error in recorder.failed)
 
 
-class Gatekeeper(Recorder):
-    """Holds loading up, after a variant was passed over, until the gate is opened."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = Event()
-
-    def variant_passed_over(self, model: str, version: str, variant: str, error: LambdaserveError) -> None:
-        assert self.gate.wait(WAIT_S)
-        super().variant_passed_over(model, version, variant, error)
-
-
 def test_whoever_cannot_wait_is_told_to_try_again(settings: Settings) -> None:
     publish_graphs(settings.store_url, "m", {"int8-static": WRONG, "fp32": RIGHT}, GOLDENS)
     gatekeeper = Gatekeeper()
@@ -239,6 +226,36 @@ def test_a_model_that_is_ready_is_handed_out_while_others_are_loading(settings: 
 
     gatekeeper.gate.set()
     models.await_all(WAIT_S)
+
+
+def test_a_name_that_is_not_there_is_not_found_while_others_are_loading(settings: Settings) -> None:
+    publish_graphs(settings.store_url, "a", {"fp32": RIGHT}, GOLDENS)
+    publish_graphs(settings.store_url, "b", {"int8-static": WRONG, "fp32": RIGHT}, GOLDENS)
+    gatekeeper = Gatekeeper()
+    models = Models(replace(settings, pinned=("b",)), gatekeeper)
+    models.start()
+
+    with pytest.raises(ModelNotFound, match="model 'nonsense': not served here, expected one of: a, b"):
+        models.await_model("nonsense", None, 5.0)
+    assert not models.wait(0.0)
+
+    gatekeeper.gate.set()
+    models.await_all(WAIT_S)
+
+
+def test_asking_for_nonsense_makes_nobody_list_a_store_with_nothing_in_it(
+    settings: Settings, recorder: Recorder
+) -> None:
+    models = Models(settings, recorder)
+
+    for name in ("nonsense", "other", "third"):
+        with pytest.raises(ModelNotReady, match="no model with the alias 'live'"):
+            models.await_model(name, None, WAIT_S)
+    assert len(recorder.failed) == 1
+
+    with pytest.raises(ModelNotReady):  # but to be ready is tried at every request
+        models.await_all(WAIT_S)
+    assert len(recorder.failed) == 2
 
 
 def test_asking_for_nonsense_makes_nobody_load(settings: Settings, recorder: Recorder) -> None:

@@ -73,7 +73,8 @@ def _refusing(endpoint: Endpoint) -> Endpoint:
 @_refusing
 async def _embeddings(request: Request) -> Response:
     service = service_of(request)
-    asked = _read(await read_body(request, service.max_body_bytes))
+    body = await read_body(request, service.max_body_bytes)
+    asked = _read(body)
     model = await service.model(request.scope, asked.model, None)
 
     def answer(call: Call) -> dict[str, object]:
@@ -86,7 +87,7 @@ async def _embeddings(request: Request) -> Response:
         usage = {"prompt_tokens": call.tokens, "total_tokens": call.tokens}
         return {"object": "list", "data": data, "model": call.model.name, "usage": usage}
 
-    return json_response(await service.call(model, answer))
+    return json_response(await service.call(model, answer, len(body)))
 
 
 @_refusing

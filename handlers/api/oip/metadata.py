@@ -13,6 +13,7 @@ from handlers.api.statuses import json_response
 from handlers.errors import ModelNotReady
 from handlers.registry.loading import LoadedModel
 from handlers.registry.manifest import TensorSpec
+from handlers.tasks.definitions import task_kind
 from handlers.telemetry import request_id
 
 __all__ = ["model_of", "routes"]
@@ -56,7 +57,7 @@ async def _model_metadata(request: Request) -> Response:
             "platform": "onnx_onnxv1",
             "inputs": model.inputs,
             "outputs": [_described(model, spec) for spec in model.outputs],
-            "properties": {"task": manifest.task.__struct_config__.tag, "variant": model.variant.name},
+            "properties": {"task": task_kind(manifest.task), "variant": model.variant.name},
         }
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from handlers.api.openapi import kserve, oip
 from handlers.api.openapi.instances import describe_instances
 from handlers.api.openapi.operations import Json
-from handlers.tasks.definitions import EmbeddingTask
+from handlers.tasks.definitions import EmbeddingTask, task_kind
 
 if TYPE_CHECKING:
     from handlers.registry.loading import LoadedModel
@@ -83,7 +83,7 @@ def _describe_model(model: "LoadedModel") -> DescribedModel:
 
 
 def _text(model: "LoadedModel") -> str:
-    task = model.manifest.task.__struct_config__.tag
+    task = task_kind(model.manifest.task)
     takes, returns = (", ".join(map(_tensor, specs)) for specs in (model.inputs, model.outputs))
     return f"Version {model.version}, {task}, variant {model.variant.name}. Takes {takes}; returns {returns}."
 

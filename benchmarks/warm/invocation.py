@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from starlette.applications import Starlette
 from mangum import Mangum
+from starlette.applications import Starlette
 
 __all__ = ["Answer", "Invoker", "Request", "binary_request", "json_request", "time_ms"]
 

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from handlers.api import kserve, oip, openai, pages, payloads, sagemaker
 from handlers.api.boundary import Boundary
+from handlers.api.routes import add_other_routes, first_routes
 from handlers.api.service import Service
 from handlers.api.statuses import error_response, status_of
 from handlers.errors import LambdaserveError
@@ -31,10 +31,10 @@ def create_app(service: Service, *, cors_origins: Sequence[str] = (), base_path:
         base_path: What a custom domain or a proxy puts before the paths, as `/ml`.
     """
     app = Starlette(
-        routes=[*oip.routes, *kserve.routes, *openai.routes, *sagemaker.routes, *payloads.routes, *pages.routes],
         middleware=[Middleware(Boundary, service=service, cors_origins=cors_origins, base_path=base_path)],
         exception_handlers={LambdaserveError: _refuse, HTTPException: _refuse_route},
     )
+    first_routes(app.router)
     app.router.redirect_slashes = False  # a redirect would lose the stage that API Gateway puts before the path
     app.state.service = service
     return app
@@ -68,6 +68,7 @@ _RETRY_AFTER_S = "1"
 
 def _allowed_methods(request: Request) -> list[str]:
     """Return the methods of all routes that the path matches: Starlette names those of the first alone."""
+    add_other_routes(request.app.router)
     routes = [route for route in request.app.router.routes if isinstance(route, Route)]
     matching = [route.methods or set() for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return sorted({"OPTIONS"}.union(*matching))

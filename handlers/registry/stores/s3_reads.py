@@ -121,6 +121,7 @@ class S3Reads:
                 if not _is_transient(error.refusal) or tries == _TRIES:
                     raise
             except (OSError, BrokenAnswer) as error:
+                self._idle.clear()  # what ended this connection may have ended all, unnoticed as yet
                 if tries == _TRIES:
                     msg = f"{self._url(key)}: {self._describe(error)}, expected an answer from S3; try again"
                     raise StoreUnavailable(msg) from error

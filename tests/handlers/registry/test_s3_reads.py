@@ -214,6 +214,35 @@ def test_what_only_boto3_knows_to_deal_with_is_told(server: ScriptedServer, read
         reads.read("a")
 
 
+def page(names: list[str], token: str = "") -> bytes:
+    folders = "".join(f"<CommonPrefixes>\n <Prefix>p/{name}/</Prefix></CommonPrefixes>" for name in names)
+    more = f"<NextContinuationToken>{token}</NextContinuationToken>" if token else ""
+    body = f"<?xml version='1.0'?><ListBucketResult>{more}{folders}</ListBucketResult>\n".encode()
+    middle = len(body) // 2
+    chunks = b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (middle, body[:middle], len(body) - middle, body[middle:])
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+
+
+def test_folders_of_several_pages_are_sorted_by_name(server: ScriptedServer, reads: S3Reads) -> None:
+    server.sayings.extend([Saying(page(["a-b", "a"], "1/+=&amp;")), Saying(page(["c", ".hidden", "b&amp;b"]))])
+
+    assert list(reads.list_folders("p/")) == ["a", "a-b", "c"]
+    assert server.requests[0].startswith(b"GET /bucket?delimiter=%2F&list-type=2&prefix=p%2F HTTP/1.1\r\n")
+    assert server.requests[1].startswith(b"GET /bucket?continuation-token=1%2F%2B%3D%26&delimiter=%2F&")
+
+
+def test_a_list_that_breaks_off_is_asked_for_again(server: ScriptedServer, reads: S3Reads) -> None:
+    whole = page(["a", "b"])
+    for broken in (Saying(whole[:-60], "close"), Saying(whole[:-60], "be silent"), Saying(HELLO)):
+        server.sayings.extend([broken, broken, Saying(whole)])
+        assert list(reads.list_folders("p/")) == ["a", "b"]
+    server.sayings.append(Saying(refusal(403, "AccessDenied")))
+    with pytest.raises(
+        StoreUnavailable, match=r"^s3://bucket/p/: AccessDenied .*, expected permission for ListObjectsV2"
+    ):
+        reads.list_folders("p/")
+
+
 def test_nobody_there_is_unavailable() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # and not listening

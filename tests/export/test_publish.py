@@ -40,6 +40,9 @@ class FailingStore:
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         return self._store.read_range(key, offset, length)
 
+    def read_into(self, key: str, offset: int, buffer: memoryview) -> int:
+        return self._store.read_into(key, offset, buffer)
+
     def list_folders(self, prefix: str) -> Iterator[str]:
         return self._store.list_folders(prefix)
 

@@ -78,6 +78,20 @@ def test_a_connection_that_ends_while_idle_is_replaced_at_once(server: ScriptedS
     assert len(server.requests) == 3
 
 
+def test_a_connection_that_ended_while_idle_costs_no_try(server: ScriptedServer, reads: S3Reads) -> None:
+    sick = Saying(refusal(503, "SlowDown"))
+    server.sayings.extend([Saying(HELLO, "close"), sick, sick, Saying(HELLO)])
+
+    assert reads.read("a") == reads.read("a")
+
+
+def test_headers_without_end_are_not_collected(server: ScriptedServer, reads: S3Reads) -> None:
+    server.sayings.extend([Saying(b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 20_000)] * 3)
+
+    with pytest.raises(StoreUnavailable, match="more than 65536 bytes of headers"):
+        reads.read("a")
+
+
 def test_a_connection_that_has_fallen_silent_is_replaced(server: ScriptedServer, reads: S3Reads) -> None:
     server.sayings.extend([Saying(HELLO), Saying(b"", "be silent"), Saying(HELLO)])
 

@@ -128,6 +128,7 @@ def _stop(process: "subprocess.Popen[bytes]", exchange: _Exchange) -> None:
 def _handler(exchange: _Exchange) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one segment: the second of two waits 40 ms for an acknowledgement
 
         def do_GET(self) -> None:
             if self.path == f"{_RUNTIME}/restore/next":

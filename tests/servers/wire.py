@@ -73,6 +73,8 @@ class Wire:
                     client.close()
                     continue
                 server = socket.create_connection(("127.0.0.1", self._target_port))
+                for end in (client, server):
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._pairs.append((client, server))
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._carry, args=(source, sink, (client, server)), daemon=True).start()

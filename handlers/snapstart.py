@@ -5,7 +5,9 @@ them, or has gone meanwhile, is renewed here: random state, connections, credent
 https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
 """
 
+import os
 import random
+import ssl
 import sys
 import time
 
@@ -18,6 +20,7 @@ __all__ = ["SnapshotHooks"]
 _LOADING_S = 110.0
 """For loading before the snapshot. Lambda grants an init that ends in one 130 s, or the function's timeout if longer;
 the imports have taken their part."""
+_ENTROPY_BYTES = 32
 
 
 class SnapshotHooks:
@@ -86,10 +89,11 @@ def _import_the_rest() -> None:
 def _reseed() -> None:
     """Let generators go on differently in each environment.
 
-    Ids and signatures draw from the kernel, which Lambda reseeds, and OpenSSL's state is safe in Lambda's runtimes
-    (https://docs.aws.amazon.com/lambda/latest/dg/snapstart-uniqueness.html). Names of temporary files stay the same
-    everywhere; each environment has a /tmp of its own.
+    Ids draw from the kernel, and so does each seed here; Lambda sees to it that the kernel's numbers differ
+    (https://docs.aws.amazon.com/lambda/latest/dg/snapstart-uniqueness.html). OpenSSL looks for fresh entropy after a
+    fork, not after a restore. Temporary files have the same names everywhere; each environment has a /tmp of its own.
     """
     random.seed()
+    ssl.RAND_add(os.urandom(_ENTROPY_BYTES), _ENTROPY_BYTES)
     if (numpy_random := sys.modules.get("numpy.random")) is not None:  # else it seeds itself when it is imported
         numpy_random.seed()

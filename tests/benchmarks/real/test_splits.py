@@ -5,13 +5,14 @@ import pytest
 
 from benchmarks.real import photos, speech
 from benchmarks.real.catalogue import MODELS, RealModel
-from benchmarks.real.minilm import sentences
+from benchmarks.real.encoders import sentences
 from handlers.tasks.arrays import Arrays
 from tests.benchmarks.real.carried import or_skip
 
 COUNTS = {
     "mnist-cnn": (512, 10_000),
     "minilm": (256, 200),
+    "bert-base": (256, 200),
     "sentiment": (512, 1_500),
     "speaker-lstm": (69, 58),
     "efficientnet": (128, 200),

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from handlers.clock import PhaseClock
 from handlers.errors import ArtifactError, InsufficientMemory, LambdaserveError, ModelNotReady, StoreError
 from handlers.memory import release_memory
 from handlers.pace import Pace
@@ -18,6 +17,7 @@ from handlers.registry.manifest import Manifest, TensorSpec, Variant
 from handlers.registry.stores import Store
 from handlers.settings import Settings
 from handlers.tasks.tensor import served_specs
+from handlers.timeline import Timeline
 
 if TYPE_CHECKING:
     from handlers.runtime.session import Session
@@ -78,7 +78,9 @@ class LoadObserver(Protocol):
         """Take note that a model is loaded no more: others needed its memory, or it was unloaded."""
 
 
-def load_model(store: Store, name: str, settings: Settings, observer: LoadObserver, reserve: Reserve) -> LoadedModel:
+def load_model(  # noqa: PLR0913, PLR0917 - what loading takes, each from whoever has it
+    store: Store, name: str, settings: Settings, observer: LoadObserver, reserve: Reserve, process: Timeline
+) -> LoadedModel:
     """Load the version of the model `name` that the alias of the settings names.
 
     The chosen variant for this CPU is fetched, checked, opened and asked its goldens; where it does not fit into
@@ -91,6 +93,7 @@ def load_model(store: Store, name: str, settings: Settings, observer: LoadObserv
         observer: Who is told of variants that are passed over.
         reserve: Sets that many bytes aside before a variant is opened, in place of what it set aside before; raises
             InsufficientMemory where that cannot be.
+        process: Where the phases are noted, beside what else the process does.
 
     Raises:
         ModelNotFound: There is no such model or alias.
@@ -99,18 +102,18 @@ def load_model(store: Store, name: str, settings: Settings, observer: LoadObserv
         ModelNotReady: No variant answers its goldens on this machine.
         StoreUnavailable: The store could not be asked.
     """
-    clock = PhaseClock()
-    with clock.phase("alias"):
+    timeline = Timeline(process)
+    with timeline.span("alias"):
         version = resolve_alias(store, name, settings.alias)
-    with clock.phase("manifest"):
+    with timeline.span("manifest"):
         manifest = fetch_manifest(store, name, version)
     with tempfile.TemporaryDirectory(prefix="lambdaserve-", dir=settings.scratch_dir) as folder:
-        opening = _Opening(store, manifest, Path(folder), clock, settings.threads)
+        opening = _Opening(store, manifest, Path(folder), timeline, settings.threads)
         variant, session = opening.first_right_variant(observer, reserve)
-        with clock.phase("task"):
+        with timeline.span("task"):
             task = _open_task(manifest, Path(folder))
     pace = Pace(count_elements(manifest), variant.latency_ms / 1000)
-    return LoadedModel(name, version, manifest, variant, session, task, clock.phases_ms, pace)
+    return LoadedModel(name, version, manifest, variant, session, task, timeline.phases_ms, pace)
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class _Opening:
     store: Store
     manifest: Manifest
     folder: Path
-    clock: PhaseClock
+    timeline: Timeline
     threads: int
 
     def first_right_variant(self, observer: LoadObserver, reserve: Reserve) -> tuple[Variant, "Session"]:
@@ -153,19 +156,19 @@ class _Opening:
         raise ModelNotReady(msg)
 
     def _right_session(self, variant: Variant) -> "Session":
-        with self.clock.phase("fetch"):
+        with self.timeline.span("fetch"):
             beside = [self.manifest.goldens.file, *([self.manifest.tokenizer] if self.manifest.tokenizer else [])]
             missing = [file for file in (*beside, *variant.files) if not (self.folder / file).exists()]
             fetch_files(self.store, self.manifest, missing, self.folder)
-        with self.clock.phase("runtime_import"):
+        with self.timeline.span("runtime_import"):
             # not before: while numpy and onnxruntime are imported, which takes longer than most fetches, others fetch
             from handlers.runtime.goldens import check_goldens, read_goldens
             from handlers.runtime.session import Session
         goldens = read_goldens(self.folder / self.manifest.goldens.file, self.manifest)
-        with self.clock.phase("session"):
+        with self.timeline.span("session"):
             session = Session(self.folder / variant.file, threads=self.threads)
             session.check_signature(self.manifest.inputs, self.manifest.outputs)
-        with self.clock.phase("goldens"):
+        with self.timeline.span("goldens"):
             check_goldens(session, goldens, self.manifest.goldens, variant)
         return session
 

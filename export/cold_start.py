@@ -19,12 +19,14 @@ from export.errors import ColdStartError
 from export.golden_request import check_answer, headers_of, to_event
 from export.progress import Progress
 from handlers.registry.aliases import resolve_alias
-from handlers.registry.fetch import fetch_files, fetch_manifest
+from handlers.registry.download import Download
+from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import Manifest
 from handlers.registry.names import check_alias, check_model_name
 from handlers.registry.stores import open_store
 from handlers.runtime.goldens import Golden, read_goldens
 from handlers.settings import default_threads
+from handlers.timeline import Timeline
 
 __all__ = ["Function", "Profile", "Round", "profile"]
 
@@ -153,7 +155,9 @@ def profile(function: Function, rounds: int, progress: Progress) -> Profile:
 def _fetch_goldens(function: Function, folder: Path) -> tuple[Manifest, list[Golden]]:
     store = open_store(function.store)
     manifest = fetch_manifest(store, function.model, resolve_alias(store, function.model, function.alias))
-    fetch_files(store, manifest, [manifest.goldens.file], folder)
+    with Download(store, manifest, folder, Timeline()) as download:
+        download.begin([manifest.goldens.file])
+        download.wait([manifest.goldens.file])
     return manifest, read_goldens(folder / manifest.goldens.file, manifest)
 
 

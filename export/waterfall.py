@@ -4,12 +4,13 @@ from rich.bar import Bar
 from rich.table import Table
 
 from export.cold_start import Profile
-from export.critical_path import BETWEEN
+from export.critical_path import BETWEEN, Phase
 from export.figures import format_ms, format_size
 
 __all__ = ["to_notes", "to_waterfall"]
 
 _MB_PER_CPU = 1769
+_LEAST_BAR_SHARE = 0.02  # of the axis: less might not be drawn
 _SEEN_SHARE = 0.01  # of the total, below which nobody asks what was between two phases
 
 
@@ -32,9 +33,15 @@ def to_waterfall(profile: Profile) -> Table:
             f"{'*' if waited_for else ' '} {phase.name}",
             format_ms(phase.start_ms),
             format_ms(phase.end_ms - phase.start_ms),
-            Bar(profile.total_ms, phase.start_ms, phase.end_ms, color="red" if waited_for else "blue"),
+            _bar(profile.total_ms, phase, "red" if waited_for else "blue"),
         )
     return table
+
+
+def _bar(total_ms: float, phase: Phase, color: str) -> Bar:
+    least_ms = total_ms * _LEAST_BAR_SHARE
+    start_ms = min(phase.start_ms, total_ms - least_ms)
+    return Bar(total_ms, start_ms, max(phase.end_ms, start_ms + least_ms), color=color)
 
 
 def to_notes(profile: Profile) -> list[str]:

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -41,17 +41,26 @@ class Timeline:
     @contextmanager
     def span(self, name: str) -> Iterator[None]:
         """Note the block as a span, however it ends."""
-        begun = (name, self.now_s())
-        for timeline in self._all():
-            timeline._running.append(begun)  # noqa: SLF001 - of its own kind; appending is atomic
+        end = self.begin(name)
         try:
             yield
         finally:
+            end()
+
+    def begin(self, name: str) -> Callable[[], None]:
+        """Begin a span, and return what ends it, in whatever thread."""
+        begun = (name, self.now_s())
+        for timeline in self._all():
+            timeline._running.append(begun)  # noqa: SLF001 - of its own kind; appending is atomic
+
+        def end() -> None:
             ended = Span(*begun, self.now_s())
             for timeline in self._all():
                 with timeline._lock:  # noqa: SLF001 - as above
                     timeline._running.remove(begun)  # noqa: SLF001 - as above
                     timeline._note(ended)  # noqa: SLF001 - as above
+
+        return end
 
     def add(self, name: str, start_s: float, end_s: float) -> None:
         """Note a span that was measured elsewhere, in seconds since the process began."""

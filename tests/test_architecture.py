@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tests.artifacts import make_artifact, publish_graphs
 from tests.graphs import affine, mean_of_rows
 from tests.handlers.api.gateway import rest_event
 from tests.handlers.tasks.images.files import png
+from tests.servers.s3 import S3Server
 from tests.words import word_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,6 +82,26 @@ assert not {f"handlers.api.{name}" for name in rare} & set(sys.modules)
     assert "boto3" not in found  # 0.2 s, for nobody's use with a store in a folder
 
 
+def test_a_function_with_models_in_s3_answers_without_boto3(s3_environment: S3Server, s3_bucket: str) -> None:
+    url = f"s3://{s3_bucket}/{uuid4().hex}"
+    publish_graphs(url, "affine", {"fp32": affine()}, [EXAMPLE])
+    code = """
+import json, os, sys, types
+os.environ |= json.loads(sys.argv[1])
+from handlers import inference
+answer = inference.handler(json.loads(sys.argv[2]), types.SimpleNamespace(aws_request_id="1"))
+assert answer["statusCode"] == 200 and "[1.0,3.0,5.0]" in answer["body"], answer
+"""
+    event = json.loads((ROOT / "events" / "infer.json").read_text())
+    event |= {"path": "/v2/models/affine/infer", "body": json.dumps(INFER), "isBase64Encoded": False}
+    environ = s3_environment.environment | {"LAMBDASERVE_STORE": url}
+
+    found = imported_by(code, json.dumps(environ), json.dumps(event))
+
+    assert "onnxruntime" in found
+    assert found & {"boto3", "s3transfer", "urllib3"} == set()  # botocore's empty top is powertools'
+
+
 def test_images_bring_pillow_and_no_decoders_but_three() -> None:
     code = """
 import sys
@@ -126,14 +148,16 @@ assert len(answer[0]) == 6, answer
     assert "tokenizers" in found
 
 
-def test_a_store_in_s3_brings_nothing_but_boto3() -> None:
+def test_a_store_in_s3_brings_nothing_but_boto3_and_that_only_where_it_must() -> None:
     code = """
 import os
 os.environ["AWS_REGION"] = "eu-west-1"
 from handlers.registry.stores import open_store
 open_store("s3://bucket/prefix")
 """
+    keys = 'import os\nos.environ |= {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}\n'
 
+    assert imported_by(keys + code) <= ALLOWED - {"boto3", "botocore", "urllib3", "numpy", "onnxruntime", "fastapi"}
     found = imported_by(code)
 
     assert "boto3" in found

@@ -23,7 +23,7 @@ def create_app(service: Service, *, cors_origins: Sequence[str] = (), base_path:
 
     A Starlette application, not FastAPI's subclass of it: bodies are read by the protocols' own parsers and described
     from the served models, so that FastAPI had nothing to do but to be imported, for longer than all else together
-    (docs/decisions/0005). FastAPI applications can mount it.
+    (docs/decisions/0006). FastAPI applications can mount it.
 
     Args:
         service: The models, and what the protocols share.

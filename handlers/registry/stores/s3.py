@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from handlers.registry.stores import Progress, StoredObject
-from handlers.registry.stores.keys import check_key
+from handlers.registry.stores.keys import check_key, check_prefix
 from handlers.registry.stores.s3_reads import NeedsBoto3, S3Reads
 from handlers.registry.stores.s3_url import split_s3_url
 from handlers.settings import find_s3_access
@@ -81,7 +81,8 @@ class S3Store:
 
     def list_folders(self, prefix: str) -> Iterator[str]:
         """See `Store.list_folders`."""
-        return self.open_boto3().list_folders(prefix)
+        full = self.prefix + check_prefix(prefix)
+        return self._read(lambda reads: reads.list_folders(full), lambda boto3: boto3.list_folders(prefix))
 
     def create(self, key: str, content: bytes | Path, progress: Progress | None = None) -> str:
         """See `Store.create`. S3 takes at most 5 GiB in one request."""

@@ -17,7 +17,6 @@ __all__ = ["BrokenAnswer", "Connection", "Head", "Timeouts", "connect"]
 
 _HEAD_BYTES = 64 * 1024
 _FIRST_BYTES = 8 * 1024  # what of a body comes along with the head is copied
-_EXPLANATION_BYTES = 64 * 1024
 _STATUS = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: |$)")
 _FRAMING = {"content-length", "transfer-encoding"}
 _LAST_CHUNK = b"0\r\n\r\n"
@@ -102,12 +101,12 @@ class Connection:
                 raise BrokenAnswer(msg)
             filled += count
 
-    def receive_explanation(self, head: Head) -> bytes:
-        """Return the body of an answer that is an error, its beginning if it is large. Leaves the rest unread."""
+    def receive_text(self, head: Head, most_bytes: int) -> bytes:
+        """Return the body, in chunks or not, or what comes of it; of a larger one than `most_bytes` the beginning."""
         chunked = "transfer-encoding" in head.headers
         whole_bytes = head.body_bytes
         body = bytearray(self._ahead)
-        limit = _EXPLANATION_BYTES if whole_bytes is None else min(whole_bytes, _EXPLANATION_BYTES)
+        limit = most_bytes if whole_bytes is None else min(whole_bytes, most_bytes)
         while len(body) < limit and not (chunked and body.endswith(_LAST_CHUNK)):
             more = self._socket.recv(_FIRST_BYTES)
             if not more:

@@ -4,12 +4,13 @@ import random
 import re
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 
 from handlers.errors import StoreUnavailable
 from handlers.registry.stores import StoredObject
+from handlers.registry.stores.keys import is_segment
 from handlers.registry.stores.s3_access import S3Access
 from handlers.registry.stores.s3_connection import BrokenAnswer, Connection, Head, Timeouts, connect
 from handlers.registry.stores.s3_refusals import Refusal
@@ -26,6 +27,9 @@ T = TypeVar("T")
 _TRIES = 3  # as in boto3's standard mode
 _TIMEOUTS = Timeouts()
 _PIECE_BYTES = 8 << 20
+_EXPLANATION_BYTES = 64 << 10
+_PAGE_BYTES = 8 << 20  # of a list: at most 1000 keys of 1 KB, and XML around each
+_FOLDER = re.compile(rb"<CommonPrefixes>\s*<Prefix>([^<]*)</Prefix>\s*</CommonPrefixes>")
 _TRANSIENT = {429, 500, 502, 503, 504}
 _TRANSIENT_CODES = {"RequestTimeout", "SlowDown", "InternalError"}
 _ELSEWHERE = {301, 302, 307, 308}
@@ -42,10 +46,18 @@ class _Refused(Exception):
         self.refusal = refusal
 
 
-class S3Reads:
-    """Gets objects of one bucket, over connections that are kept open. Safe to use from several threads.
+class _Question(NamedTuple):
+    operation: str
+    subject: str
+    target: str
+    headers: dict[str, str]
 
-    Tries again as boto3's standard mode does: connections that fail, answers that break off, and S3 in trouble.
+
+class S3Reads:
+    """Gets objects of one bucket, and lists its folders, over connections that are kept open.
+
+    Safe to use from several threads. Tries again as boto3's standard mode does: connections that fail, answers that
+    break off, and S3 in trouble.
     """
 
     def __init__(
@@ -78,10 +90,7 @@ class S3Reads:
         def take(connection: Connection, head: Head) -> StoredObject:
             return StoredObject(_receive(connection, _body_bytes(head)), head.headers.get("etag", ""))
 
-        try:
-            return self._get(key, {}, take)
-        except _Refused as error:
-            raise error.refusal.explain(self._url(key), self._bucket) from error
+        return self._get(self._question(key), take)
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`; fewer where the object ends sooner. Raises as `read`."""
@@ -99,38 +108,66 @@ class S3Reads:
 
         return self._get_range(key, offset, len(buffer), take, 0)
 
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        """Yield the names of the folders directly below `prefix`, the store's included, sorted. Raises as `read`."""
+        found: list[str] = []
+        token = ""
+        while True:
+            # sorted by name, as signatures want it
+            query = {"continuation-token": token} if token else {}
+            query |= {"delimiter": "/", "list-type": "2", "prefix": prefix}
+            words = "&".join(f"{name}={uri_encode(value)}" for name, value in query.items())
+            target = f"{self._access.place.path.removesuffix('/') or '/'}?{words}"
+            page = self._get(_Question("ListObjectsV2", f"s3://{self._bucket}/{prefix}", target, {}), _receive_page)
+            keys = [match[1].decode() for match in _FOLDER.finditer(page)]
+            found += [key.removeprefix(prefix).removesuffix("/") for key in keys]
+            token = _element(b"NextContinuationToken", page)
+            if not token:
+                return iter(sorted(filter(is_segment, found)))
+
     def _get_range(self, key: str, offset: int, length: int, take: Callable[[Connection, int], T], nothing: T) -> T:
         def take_range(connection: Connection, head: Head) -> T:
             return take(connection, _range_bytes(head, offset, length))
 
+        question = self._question(key, {"range": f"bytes={offset}-{offset + length - 1}"})
         try:
-            return self._get(key, {"range": f"bytes={offset}-{offset + length - 1}"}, take_range)
+            return self._get_or_be_refused(question, take_range)
         except _Refused as error:
             if error.refusal.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 return nothing
-            raise error.refusal.explain(self._url(key), self._bucket) from error
+            raise error.refusal.explain(question.subject, self._bucket) from error
 
-    def _get(self, key: str, headers: dict[str, str], take: Callable[[Connection, Head], T]) -> T:
+    def _question(self, key: str, headers: dict[str, str] | None = None) -> _Question:
         target = uri_encode(self._access.place.path + key, safe="/")
+        return _Question("GetObject", f"s3://{self._bucket}/{key}", target, headers or {})
+
+    def _get(self, question: _Question, take: Callable[[Connection, Head], T]) -> T:
+        try:
+            return self._get_or_be_refused(question, take)
+        except _Refused as error:
+            raise error.refusal.explain(question.subject, self._bucket) from error
+
+    def _get_or_be_refused(self, question: _Question, take: Callable[[Connection, Head], T]) -> T:
         tries = 0
         while True:
             tries += 1
             try:
-                return self._try(target, headers, take)
+                return self._try(question, take)
             except _Refused as error:
                 if not _is_transient(error.refusal) or tries == _TRIES:
                     raise
             except (OSError, BrokenAnswer) as error:
+                self._idle.clear()  # what ended this connection may have ended all, unnoticed as yet
                 if tries == _TRIES:
-                    msg = f"{self._url(key)}: {self._describe(error)}, expected an answer from S3; try again"
+                    msg = f"{question.subject}: {self._describe(error)}, expected an answer from S3; try again"
                     raise StoreUnavailable(msg) from error
             time.sleep(random.random() * self._pause_s * 2 ** (tries - 1))  # noqa: S311 - no secret
 
-    def _try(self, target: str, headers: dict[str, str], take: Callable[[Connection, Head], T]) -> T:
-        connection, head = self._ask(self._request(target, headers))
+    def _try(self, question: _Question, take: Callable[[Connection, Head], T]) -> T:
+        connection, head = self._ask(self._request(question))
         try:
             if head.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
-                _refuse(head, connection.receive_explanation(head))
+                _refuse(question, head, connection.receive_text(head, _EXPLANATION_BYTES))
             taken = take(connection, head)
         except BaseException:
             connection.close()
@@ -164,15 +201,12 @@ class S3Reads:
                 raise NeedsBoto3(msg) from error
             raise
 
-    def _request(self, target: str, headers: dict[str, str]) -> bytes:
+    def _request(self, question: _Question) -> bytes:
         place = self._access.place
-        headers = {"host": place.authority} | headers
-        signed = sign_get(target, headers, self._access.credentials, place.region, time.time())
+        headers = {"host": place.authority} | question.headers
+        signed = sign_get(question.target, headers, self._access.credentials, place.region, time.time())
         lines = [f"{name}: {value}\r\n" for name, value in signed.items()]
-        return f"GET {target} HTTP/1.1\r\n{''.join(lines)}accept-encoding: identity\r\n\r\n".encode()
-
-    def _url(self, key: str) -> str:
-        return f"s3://{self._bucket}/{key}"
+        return f"GET {question.target} HTTP/1.1\r\n{''.join(lines)}accept-encoding: identity\r\n\r\n".encode()
 
     def _describe(self, error: Exception) -> str:
         where = self._access.place.authority
@@ -200,6 +234,14 @@ def _range_bytes(head: Head, offset: int, length: int) -> int:
     return size_bytes
 
 
+def _receive_page(connection: Connection, head: Head) -> bytes:
+    page = connection.receive_text(head, _PAGE_BYTES)
+    if not page.rstrip().endswith(b"</ListBucketResult>"):
+        msg = f"{page[-40:]!r} at the end, expected that of a list"
+        raise BrokenAnswer(msg)
+    return page
+
+
 def _receive(connection: Connection, size_bytes: int) -> bytes:
     """Return the body, in memory that grows as it comes: the size is only what the answer says of itself."""
     pieces = []
@@ -211,11 +253,11 @@ def _receive(connection: Connection, size_bytes: int) -> bytes:
     return b"".join(pieces)
 
 
-def _refuse(head: Head, explanation: bytes) -> NoReturn:
+def _refuse(question: _Question, head: Head, explanation: bytes) -> NoReturn:
     code = _element(b"Code", explanation) or str(head.status)
     if head.status in _ELSEWHERE or code in _ELSEWHERE_CODES:
         raise NeedsBoto3(code)
-    raise _Refused(Refusal(head.status, code, _element(b"Message", explanation), "GetObject"))
+    raise _Refused(Refusal(head.status, code, _element(b"Message", explanation), question.operation))
 
 
 def _is_transient(refusal: Refusal) -> bool:

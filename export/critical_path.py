@@ -13,6 +13,7 @@ __all__ = ["BETWEEN", "Phase", "Step", "Subject", "advise", "critical_path"]
 BETWEEN = "between"
 """The step of time in which no phase ended that the next one could have waited for: threads that start, and wait."""
 
+_FOR_ANSWER = "web_import"
 _LITTLE_BYTES = 2_000_000  # take less time on their way than being asked for
 _MUCH_SMALLER = 0.7
 _OF_MODEL = ("fetch", "session", "goldens", "task")
@@ -68,13 +69,20 @@ def critical_path(phases: Sequence[Phase]) -> list[Step]:
     """Return what the end waited for, in the order of time: the steps add up to the total.
 
     Backwards from the phase that ended last: what came before a phase is the one that ended last when it began. A phase
-    beside it that ended earlier held nothing up, however long it took, but for the processor that it took.
+    beside it that ended earlier held nothing up, however long it took, but for the processor that it took. For the web
+    framework nothing waits but the answer.
     """
     last = max(phases, key=lambda phase: phase.end_ms)
     steps = [Step(last.name, last.end_ms - last.start_ms)]
     start_ms = last.start_ms
     while start_ms > 0:
-        before = [phase for phase in phases if phase.end_ms <= start_ms and phase.start_ms < start_ms]
+        before = [
+            phase
+            for phase in phases
+            if phase.end_ms <= start_ms
+            and phase.start_ms < start_ms
+            and (phase.name != _FOR_ANSWER or last.name == "answer")
+        ]
         if not before:
             steps.append(Step(BETWEEN, start_ms))
             break

@@ -55,6 +55,15 @@ def test_what_ran_beside_longer_phases_is_not_on_the_path_and_gaps_are() -> None
     assert sum(step.duration_ms for step in path) == 1720
 
 
+def test_nothing_but_the_answer_waits_for_the_web_framework() -> None:
+    loaded = [Phase("runtime_import", 0, 300), Phase("web_import", 10, 310), Phase("session", 311, 400)]
+
+    assert [step.phase for step in critical_path(loaded)] == ["runtime_import", "between", "session"]
+    assert [step.phase for step in critical_path([*loaded[:2], Phase("answer", 310, 320)])] == [
+        *("between", "web_import", "answer")
+    ]
+
+
 def test_the_path_begins_with_the_process_also_where_no_phase_does() -> None:
     assert critical_path([Phase("fetch", 30, 50)]) == [Step("between", 30), Step("fetch", 20)]
 

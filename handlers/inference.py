@@ -36,7 +36,13 @@ with timeline.span("web_import"):  # while the transfer runs
     )
     handler = Mangum(app, lifespan="off")  # startup and shutdown would run on every invocation otherwise
 
-# Lambda stops an init after 10 s and runs it again from the start: what is not loaded by then goes on in the first
-# invocation, which waits for it
-models.wait(max(0.0, settings.init_wait_s - (timeline.now_s() - start_s)))
-telemetry.started(timeline.phases_ms)
+if settings.snap_start:
+    from handlers.snapstart import SnapshotHooks
+
+    # takes over the waiting: an init that ends in a snapshot may take far longer
+    SnapshotHooks(models, telemetry, settings.init_wait_s).register()
+else:
+    # Lambda stops an init after 10 s and runs it again from the start: what is not loaded by then goes on in the first
+    # invocation, which waits for it
+    models.wait(max(0.0, settings.init_wait_s - (timeline.now_s() - start_s)))
+    telemetry.started(timeline.phases_ms)

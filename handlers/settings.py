@@ -53,10 +53,12 @@ class Settings:
         max_answer_bytes: LAMBDASERVE_MAX_ANSWER_BYTES, of an answer's body as it travels, in base64 where it is binary;
             a larger one is replaced by 413. None: no limit.
         init_wait_s: LAMBDASERVE_INIT_WAIT_S, how long the init phase lasts at most; what is not loaded by then goes on
-            in the first invocation. Lambda grants 10 s, of which starting the interpreter takes its part.
+            in the first invocation. Lambda grants 10 s, of which starting the interpreter takes its part. After a
+            restore from a snapshot, for which Lambda grants as much, it is how long the aliases are waited for.
         cors_origins: LAMBDASERVE_CORS_ORIGINS, comma-separated origins whose pages may call the service, or `*`; empty:
             none.
         base_path: LAMBDASERVE_BASE_PATH, what a custom domain or a proxy puts before the paths.
+        snap_start: Whether Lambda takes a snapshot of this process after its init (AWS_LAMBDA_INITIALIZATION_TYPE).
         problems: What the environment held that makes no sense, a sentence each.
     """
 
@@ -75,6 +77,7 @@ class Settings:
     pinned: tuple[str, ...] = ()
     model_memory_bytes: int | None = None
     max_answer_bytes: int | None = None
+    snap_start: bool = False
     problems: tuple[str, ...] = ()
 
     @classmethod
@@ -128,6 +131,7 @@ class Settings:
             pinned=pinned,
             model_memory_bytes=read("LAMBDASERVE_MODEL_MEMORY_MB", _positive, default_model_memory_mb(environ)) * _MB,
             max_answer_bytes=read("LAMBDASERVE_MAX_ANSWER_BYTES", _natural, _default_max_answer_bytes(environ)) or None,
+            snap_start=environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start",
             problems=tuple(problems),
         )
 

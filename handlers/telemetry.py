@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 import contextvars
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from aws_lambda_powertools import Logger
@@ -15,6 +15,7 @@ from aws_lambda_powertools import Logger
 from handlers.errors import LambdaserveError
 from handlers.metrics import write_metrics
 from handlers.registry.loading import LoadedModel
+from handlers.registry.states import ModelState
 from handlers.timeline import Timeline
 
 __all__ = ["NAMESPACE", "SERVICE", "Telemetry", "request_id"]
@@ -46,6 +47,7 @@ class Telemetry:
             logging.ERROR: logger.error,
         }
         self._emit_metrics = emit_metrics
+        self._restored = False
         # Mangum logs the path of each request at INFO: nothing of a request is logged here
         logging.getLogger("mangum").setLevel(logging.ERROR)
 
@@ -60,7 +62,7 @@ class Telemetry:
         self._log(logging.INFO, "model loaded", model=model.name, version=model.version, variant=model.variant.name,
                   phases_ms=_rounded(model.phases_ms))  # fmt: skip
         milliseconds = _cold_start(model.phases_ms)
-        if request_id.get() is None:  # begun in the init phase: no request, and no idle time, lies before it
+        if request_id.get() is None and not self._restored:  # begun in the init phase: no idle time lies before it
             milliseconds["ColdStart"] = Timeline.now_s() * 1000
         self._emit(
             model.name, model.version, counts={"ColdStarts": 1}, milliseconds=milliseconds, variant=model.variant.name
@@ -82,6 +84,19 @@ class Telemetry:
         """Log a model that is loaded no more: others needed its memory, or it was unloaded."""
         self._log(logging.INFO, "model dropped", model=model, version=version)
         self._emit(model, version, counts={"ModelsDropped": 1})
+
+    def suspended(self, models: Sequence[ModelState]) -> None:
+        """Log what is in the snapshot that Lambda takes of this process now."""
+        self._restored = True  # whoever goes on from here
+        self._log(logging.INFO, "ready for a snapshot", models={model.name: model.version for model in models})
+
+    def resumed(self, models: Sequence[ModelState], elapsed_ms: float) -> None:
+        """Log a restore from a snapshot, and which of its models can be handed out already."""
+        ready = {model.name: model.version for model in models if model.state == "READY"}
+        waiting = {model.name: model.reason or "loading" for model in models if model.state != "READY"}
+        self._log(logging.INFO, "restored from a snapshot", models=ready, not_ready=waiting or None,
+                  elapsed_ms=round(elapsed_ms, 2))  # fmt: skip
+        self._emit(None, None, counts={"Restores": 1}, milliseconds={"RestoreDuration": elapsed_ms})
 
     def answered(self, model: LoadedModel, latency_ms: float) -> None:
         """Report a prediction that went out."""

@@ -101,6 +101,12 @@ class Timeline:
                 self._untold.clear()
         return _entries(spans)
 
+    def restart(self) -> None:
+        """Let nothing that was so far be told to anybody: whoever answers from now on is a copy of this process."""
+        with self._lock:
+            self._untold.clear()
+            self._told = False
+
     def _all(self) -> "tuple[Timeline, ...]":
         return (self,) if self._whole is None else (self, self._whole)
 

@@ -1,10 +1,12 @@
 """The stack: what CloudFormation is really given, after the SAM transform, and the events that fit it."""
 
 import base64
+import hashlib
 import json
 import os
 import re
 import subprocess
+import time
 from typing import Any
 
 import pytest
@@ -33,6 +35,9 @@ OPEN_METHODS = {
     for method in methods
     if path in OPEN_PATHS or method == "options"
 }
+
+FUNCTION_ARN = {"Fn::GetAtt": ["InferenceFunction", "Arn"]}
+CURRENT = {"Ref": "InferenceFunctionAliascurrent"}
 
 # Run by the SAM CLI's own interpreter: the translator lives in its environment.
 TRANSFORM = """
@@ -81,6 +86,59 @@ def paths(resources: Json) -> Json:
     return found
 
 
+def deployed(stack: Json, **parameters: object) -> Json:
+    """Return the resources as CloudFormation makes them with these parameters: what refers to others stays."""
+    values = {name: parameter["Default"] for name, parameter in stack["Parameters"].items()} | parameters
+
+    def decide(condition: Json) -> bool:
+        ((kind, (*arguments,)),) = condition.items()
+        if kind == "Fn::Not":
+            return not decide(arguments[0])
+        assert kind == "Fn::Equals"
+        one, other = map(resolve, arguments)
+        return bool(one == other)
+
+    def resolve(node: Any) -> Any:  # noqa: ANN401 - any JSON
+        if isinstance(node, list):
+            return [resolve(member) for member in node]
+        if not isinstance(node, dict):
+            return node
+        if node.keys() == {"Fn::If"}:
+            name, yes, no = node["Fn::If"]
+            return resolve(yes if decide(stack["Conditions"][name]) else no)
+        if node.keys() == {"Ref"}:
+            return values.get(node["Ref"], node)
+        if node.keys() == {"Fn::Sub"} and isinstance(node["Fn::Sub"], str):
+            text = node["Fn::Sub"]
+            for name, value in values.items():
+                text = text.replace(f"${{{name}}}", str(value))
+            return {"Fn::Sub": text} if "${" in text else text
+        found = {name: resolve(member) for name, member in node.items()}
+        return {name: member for name, member in found.items() if member != {"Ref": "AWS::NoValue"}}
+
+    resources: Json = resolve(stack["Resources"])
+    return resources
+
+
+def only(resources: Json, kind: str) -> tuple[str, Json]:
+    """Return name and properties of the only resource of that type."""
+    ((name, resource),) = ((name, found) for name, found in resources.items() if found["Type"] == kind)
+    return name, resource["Properties"]
+
+
+def called(resources: Json) -> list[Json]:
+    """Return what the API's methods call, each once."""
+    paths = resources["InferenceApi"]["Properties"]["Body"]["paths"]
+    integrations = [
+        operation["x-amazon-apigateway-integration"] for methods in paths.values() for operation in methods.values()
+    ]
+    found: list[Json] = []
+    for integration in integrations:
+        if (target := integration["uri"]["Fn::Sub"][1]["called"]) not in found:
+            found.append(target)
+    return found
+
+
 def properties(resources: Json, name: str) -> Json:
     found: Json = resources[name]["Properties"]
     return found
@@ -102,8 +160,10 @@ def test_nothing_is_deployed_that_nobody_asked_for(resources: Json) -> None:
         "AWS::ApiGateway::UsagePlan",
         "AWS::ApiGateway::UsagePlanKey",
         "AWS::IAM::Role",
+        "AWS::Lambda::Alias",
         "AWS::Lambda::Function",
         "AWS::Lambda::Permission",
+        "AWS::Lambda::Version",
         "AWS::Logs::LogGroup",
         "AWS::S3::Bucket",
         "AWS::S3::Bucket",
@@ -134,7 +194,9 @@ def test_only_named_methods_reach_the_function(paths: Json) -> None:
             integration = operation["x-amazon-apigateway-integration"]
             assert integration["type"] == "aws_proxy"
             assert integration["httpMethod"] == "POST"
-            assert "${InferenceFunction.Arn}/invocations" in integration["uri"]["Fn::Sub"]
+            address, parts = integration["uri"]["Fn::Sub"]
+            assert address.endswith(":lambda:path/2015-03-31/functions/${called}/invocations")
+            assert parts == {"called": {"Fn::If": ["HasSnapStart", CURRENT, FUNCTION_ARN]}}
 
 
 def test_all_bodies_are_binary_and_refusals_speak_the_protocol(resources: Json) -> None:
@@ -240,6 +302,82 @@ def test_only_this_api_may_call_the_function(resources: Json) -> None:
     permission = properties(resources, "InferencePermission")
     assert permission["Principal"] == "apigateway.amazonaws.com"
     assert permission["SourceArn"]["Fn::Sub"].endswith(":${InferenceApi}/${StageName}/*/*")
+
+
+def test_without_snapstart_the_function_itself_is_called_and_no_snapshot_taken(stack: Json) -> None:
+    resources = deployed(stack, SnapStart="Off")
+
+    assert deployed(stack) == resources
+    assert properties(resources, "InferenceFunction")["SnapStart"] == {"ApplyOn": "None"}
+    assert called(resources) == [FUNCTION_ARN]
+    assert properties(resources, "InferencePermission")["FunctionName"] == {"Ref": "InferenceFunction"}
+
+
+@pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
+def test_with_snapstart_a_version_with_a_snapshot_is_called(stack: Json, architecture: str) -> None:
+    resources = deployed(stack, SnapStart="On", Architecture=architecture)
+
+    function = properties(resources, "InferenceFunction")
+    assert function["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert function["Architectures"] == [architecture]
+    # what Lambda does not take together with SnapStart
+    assert not {"EphemeralStorage", "FileSystemConfigs", "ImageConfig"} & set(function)
+    version, of_version = only(resources, "AWS::Lambda::Version")
+    assert of_version["FunctionName"] == {"Ref": "InferenceFunction"}
+    assert "ProvisionedConcurrencyConfig" not in of_version
+    alias, of_alias = only(resources, "AWS::Lambda::Alias")
+    assert of_alias["FunctionVersion"] == {"Fn::GetAtt": [version, "Version"]}
+    assert "ProvisionedConcurrencyConfig" not in of_alias
+    assert called(resources) == [{"Ref": alias}]
+    assert properties(resources, "InferencePermission")["FunctionName"] == {"Ref": alias}
+
+
+def test_versions_that_were_replaced_are_deleted_as_their_snapshots_cost(resources: Json) -> None:
+    version, _ = only(resources, "AWS::Lambda::Version")
+    assert resources[version]["DeletionPolicy"] == "Delete"
+    assert resources[version].get("UpdateReplacePolicy", "Delete") == "Delete"
+
+
+def test_with_snapstart_any_parameter_that_changes_the_function_publishes_a_version(stack: Json) -> None:
+    before = deployed(stack, SnapStart="On")
+    changing = set()
+    for name, parameter in stack["Parameters"].items():
+        choices = [value for value in parameter.get("AllowedValues", ()) if value != parameter["Default"]]
+        other = "Off" if name == "SnapStart" else choices[0] if choices else parameter.get("MinValue", "other")
+        after = deployed(stack, **{"SnapStart": "On", name: other})
+        published = [only(resources, "AWS::Lambda::Version")[1].get("Description") for resources in (before, after)]
+        if properties(before, "InferenceFunction") != properties(after, "InferenceFunction"):
+            changing.add(name)
+            assert published[0] != published[1], name
+        else:  # Lambda publishes none of a function that is as it was
+            assert published[0] == published[1], name
+
+    assert changing >= {"Models", "MemorySize", "LogLevel", "Timeout", "Alias", "Snapshot", "SnapStart"}
+
+
+def test_parameters_fit_into_the_description_of_a_version(stack: Json) -> None:
+    eight = ",".join(f"sentence-encoder-{number}" for number in range(8))
+    resources = deployed(stack, SnapStart="On", Models=eight, CorsOrigins="https://app.example.com")
+    assert len(only(resources, "AWS::Lambda::Version")[1]["Description"]) <= 256
+
+
+def test_cloudformation_replaces_a_version_whose_description_changes() -> None:
+    code = """
+import json
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", "AWS::Lambda::Version").schema
+print(json.dumps(schema["createOnlyProperties"]))
+"""
+    python = find_sam().resolve().parent / "python"
+    done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
+    assert "/properties/Description" in json.loads(done.stdout)
+
+
+def test_the_api_is_deployed_anew_each_time_as_sam_sees_no_change_of_a_condition(resources: Json) -> None:
+    deployment, _ = only(resources, "AWS::ApiGateway::Deployment")
+    moments = range(int(time.time()) - 3600, int(time.time()) + 1)
+    names = {f"InferenceApiDeployment{hashlib.sha1(str(s).encode()).hexdigest()[:10]}" for s in moments}  # noqa: S324
+    assert deployment in names
 
 
 def test_the_bucket_is_private_encrypted_and_outlives_the_stack(resources: Json) -> None:

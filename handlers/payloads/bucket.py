@@ -11,12 +11,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.errors import InvalidInput, InvalidSetting, PayloadNotFound, StoreUnavailable
 from handlers.payloads.identity import PayloadId
+from handlers.registry.stores.aws_session import open_session
 from handlers.registry.stores.s3_errors import FAILURES, is_missing_object, status
 from handlers.registry.stores.s3_url import split_s3_url
 
@@ -115,7 +115,7 @@ class PayloadBucket:
 
 
 def _open_client() -> "S3Client":
-    session = boto3.session.Session()
+    session = open_session()
     client = session.client("s3", config=_config("auto"))
     host = urlsplit(client.meta.endpoint_url).hostname or ""
     if host.endswith(".amazonaws.com"):

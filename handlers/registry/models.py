@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from handlers.errors import LambdaserveError, ModelNotReady, NotSupported, VersionNotFound
+from handlers.memory import release_memory
 from handlers.registry.aliases import resolve_alias
 from handlers.registry.background import Background
 from handlers.registry.cache import ModelCache
@@ -45,11 +46,12 @@ class Models:
         self._started = False
         self._awaited: set[str] = set()
         self._away: set[str] = set()
+        self._unchecked: set[str] = set()
 
     @property
     def loaded(self) -> list[LoadedModel]:
         """The models that are ready, sorted by name."""
-        return self._cache.loaded
+        return [model for model in self._cache.loaded if model.name not in self._unchecked]
 
     @property
     def complete(self) -> bool:
@@ -87,13 +89,46 @@ class Models:
             ]
             raise ModelNotReady("; ".join(found) or str(still_loading(timeout_s)))
 
+    def suspend(self, timeout_s: float) -> list[ModelState]:
+        """Prepare for a snapshot: load what is loaded at the start, let go of the store, hand nothing out any more.
+
+        In each process that is made of the snapshot, a model is handed out again once its alias has been read there: it
+        may name another version by then. `resume` sees to it, and so does whoever asks for the model. Returns what was
+        loaded.
+
+        Raises:
+            ModelNotReady: As `await_all`.
+        """
+        self.await_all(timeout_s)
+        with self._opening:
+            self._store = None  # its connections will be dead and its credentials old
+        with self._changed:
+            loaded = [self._state_of(model.name) for model in self._cache.loaded]
+            self._unchecked = {model.name for model in loaded}
+            self._awaited |= self._unchecked
+        release_memory()  # closes what has been let go of, and makes the snapshot smaller
+        return loaded
+
+    def resume(self, timeout_s: float) -> list[ModelState]:
+        """Read the aliases of all that came with the snapshot, and load what they name by now.
+
+        Returns, after `timeout_s` at the latest, how it stands with them; what is not done by then goes on.
+        """
+        self._served.forget_when_read()
+        with self._changed:
+            names = sorted(self._unchecked)
+        self._begin(names)
+        self.wait(timeout_s)
+        with self._changed:
+            return [self._state_of(name) for name in names]
+
     def find(self, name: str, version: str | None = None) -> LoadedModel | None:
         """Return a model that is ready, None if there is none of that name.
 
         Raises:
             VersionNotFound: Another version of it is served.
         """
-        model = self._cache.find(name)
+        model = self._ready(name)
         if model is not None and version not in (None, model.version):
             msg = f"model {name!r}: no version {str(version)[:80]!r} here, expected {model.version!r}"
             raise VersionNotFound(msg)
@@ -122,10 +157,10 @@ class Models:
         self._cache.begin_wait(name)  # else others might take its memory before it is handed out
         try:
             with self._changed:
-                if self._cache.find(name) is None and name not in self._away:
-                    self._background.start(name, partial(self._load, name))
+                if self._ready(name) is None and name not in self._away:
+                    self._background.start(name, partial(self._renew, name))
                 settled = self._changed.wait_for(
-                    lambda: self._cache.find(name) is not None or not self._background.is_running(name),
+                    lambda: self._ready(name) is not None or not self._background.is_running(name),
                     max(0.0, end - time.monotonic()),
                 )
                 model = self.hold(name, version)
@@ -189,8 +224,17 @@ class Models:
             raise NotSupported(msg)
         with self._changed:
             self._away.add(name)
-            self._awaited.discard(name)
+            self._settle(name)
         self._cache.drop(name)  # a job that loads it looks at the end, after it has put it here
+
+    def _ready(self, name: str) -> LoadedModel | None:
+        """Return a model that may be handed out."""
+        return None if name in self._unchecked else self._cache.find(name)
+
+    def _settle(self, name: str) -> None:
+        """Take note that nothing has to be done for a model any more before it may be handed out."""
+        self._unchecked.discard(name)
+        self._awaited.discard(name)
 
     def _version_of(self, name: str) -> str | None:
         model = self._cache.find(name)
@@ -204,8 +248,16 @@ class Models:
     def _renew(self, name: str) -> None:
         """Load a model, unless it is here in the version that its alias names."""
         version = self._version_of(name)
-        if version is None or version != resolve_alias(self._open_store(), name, self._settings.alias):
+        if version is None:
             self._load(name)
+            return
+        if version != resolve_alias(self._open_store(), name, self._settings.alias):
+            if name in self._unchecked:
+                self._cache.drop(name)  # nobody may have it: its memory is better given to the new one
+            self._load(name)
+            return
+        with self._changed:
+            self._settle(name)
 
     def _load_at_start(self) -> None:
         store = self._open_store()
@@ -224,8 +276,8 @@ class Models:
 
     def _begin(self, names: Iterable[str]) -> None:
         for name in sorted(names):
-            if self._cache.find(name) is None and name not in self._away:
-                self._background.start(name, partial(self._load, name))
+            if self._ready(name) is None and name not in self._away:
+                self._background.start(name, partial(self._renew, name))
 
     def _load(self, name: str) -> None:
         try:
@@ -237,7 +289,7 @@ class Models:
             raise
         self._cache.put(model)
         with self._changed:
-            self._awaited.discard(name)
+            self._settle(name)
         self._observer.model_loaded(model)
         del model  # else dropping it would free nothing
         if name in self._away:  # looked at after `put`: who unloads it from now on finds it here
@@ -274,7 +326,7 @@ class Models:
         return why_not_ready(name, self._background.problems.get(name), unloaded=name in self._away)
 
     def _state_of(self, name: str) -> ModelState:
-        if (model := self._cache.find(name)) is not None:
+        if (model := self._ready(name)) is not None:
             return ModelState(name, model.version, "READY")
         if self._background.is_running(name):
             return ModelState(name, None, "LOADING")

@@ -52,6 +52,10 @@ class ServedModels:
         """Tell whether it is time to look whether the store has other models by now."""
         return not self.fixed and time.monotonic() >= self._read_next_at
 
+    def forget_when_read(self) -> None:
+        """Take it that nobody knows how long ago the store was read: a clock may stand still in a snapshot."""
+        self._read_next_at = float("-inf")
+
     def read(self, store: Store) -> None:
         """Ask the store which models it has. Those that were served stay.
 

@@ -83,12 +83,7 @@ def running_function(  # noqa: PLR0913 - the function's settings are what a test
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lambda-")))
         emulator_port, api_port = _free_ports()
-        path = os.pathsep.join(str(part) for part in (package, runtime_client) if part is not None)
-        variables = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": path,
-            "LAMBDA_TASK_ROOT": str(package),
-            "AWS_LAMBDA_FUNCTION_NAME": "inference",
+        variables = lambda_variables(package, runtime_client) | {
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_s),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
         }
@@ -107,6 +102,17 @@ def running_function(  # noqa: PLR0913 - the function's settings are what a test
         stack.callback(_stop, process)
         _await_port(emulator_port)
         yield Function(f"http://127.0.0.1:{emulator_port}", log)
+
+
+def lambda_variables(package: Path, runtime_client: Path | None) -> dict[str, str]:
+    """Return what Lambda puts into a function's environment, of a function with default settings."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(str(part) for part in (package, runtime_client) if part is not None),
+        "LAMBDA_TASK_ROOT": str(package),
+        "AWS_LAMBDA_FUNCTION_NAME": "inference",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
+    }
 
 
 def _executable(binary: Path, folder: Path) -> str:

@@ -47,10 +47,11 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server: set `environment` and boto3 finds it."""
+    """A running server: set `environment` and boto3 finds it. `reader` is an access key that may only read."""
 
     endpoint: str
     environment: dict[str, str]
+    reader: dict[str, str]
 
     def client(self) -> "S3Client":
         """Return a client of this server that does not depend on the environment."""
@@ -107,7 +108,8 @@ def _describe(port: int) -> S3Server:
         "AWS_ENDPOINT_URL_S3": endpoint,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    return S3Server(endpoint, environment)
+    reader = {"accessKey": secrets.token_hex(10), "secretKey": secrets.token_hex(20)}
+    return S3Server(endpoint, environment, reader)
 
 
 def _launch(server: S3Server, ports: dict[str, int], folder: Path) -> subprocess.Popen[bytes]:
@@ -116,7 +118,8 @@ def _launch(server: S3Server, ports: dict[str, int], folder: Path) -> subprocess
         "secretKey": server.environment["AWS_SECRET_ACCESS_KEY"],
     }
     identity = {"name": "test", "credentials": [credentials], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    reader = {"name": "reader", "credentials": [server.reader], "actions": ["Read", "List"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity, reader]}))
     (folder / "data").mkdir()
     flags = {
         "dir": folder / "data",

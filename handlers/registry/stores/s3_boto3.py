@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from uuid import uuid4
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.errors import InvalidSetting, ObjectChanged, ObjectExists, StoreError, StoreUnavailable
 from handlers.registry.stores import Progress, StoredObject
+from handlers.registry.stores.aws_session import open_session
 from handlers.registry.stores.keys import check_key, check_prefix, is_segment
 from handlers.registry.stores.s3_errors import FAILURES, explain, is_missing_object, status
 from handlers.registry.stores.s3_upload import WRITE_ID, Uploads
@@ -59,7 +59,7 @@ class Boto3Store:
             InvalidSetting: The AWS settings make no sense.
         """
         try:
-            client = boto3.session.Session().client("s3", config=_CONFIG)
+            client = open_session().client("s3", config=_CONFIG)
         except (BotoCoreError, ValueError) as error:
             msg = f"AWS settings: {error}, expected what boto3 needs to open {url}"
             raise InvalidSetting(msg) from error

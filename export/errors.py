@@ -5,6 +5,7 @@ ExportError
 ├── DataError         data or weights that a source brings are missing, broken or do not fit the model
 ├── ConversionError   the model cannot be turned into ONNX, or the ONNX does not answer as PyTorch does
 ├── GateError         a measurement that decides on a variant could not be taken
+├── ColdStartError    a cold start could not be measured, or ended in a wrong answer
 ├── OutputError       a folder of results cannot be written, or is not what it should be
 └── TrainingInterrupted  a training was stopped as the user wished; it goes on from its checkpoint
 
@@ -43,6 +44,10 @@ class ConversionError(ExportError):
 
 class GateError(ExportError):
     """A measurement that decides on a variant could not be taken."""
+
+
+class ColdStartError(ExportError):
+    """A cold start could not be measured, or ended in a wrong answer."""
 
 
 class OutputError(ExportError):

@@ -3,33 +3,38 @@
 The order is the cold path's: the models' bytes are on their way while the web framework is imported.
 """
 
-import time
+from handlers.timeline import Timeline
 
-_START = time.monotonic()
+timeline = Timeline()
+start_s = timeline.now_s()
+timeline.add("interpreter", 0.0, start_s)
 
-from handlers.registry.models import Models  # noqa: E402 - the clock comes first
-from handlers.settings import Settings  # noqa: E402
-from handlers.telemetry import Telemetry  # noqa: E402
+with timeline.span("settings"):
+    from handlers.registry.models import Models
+    from handlers.settings import Settings
+    from handlers.telemetry import Telemetry
 
-settings = Settings.from_environ()
-telemetry = Telemetry(settings.log_level)
-models = Models(settings, telemetry)
+    settings = Settings.from_environ()
+    telemetry = Telemetry(settings.log_level)
+
+models = Models(settings, telemetry, timeline)
 models.start()
 
-from mangum import Mangum  # noqa: E402 - imported while the transfer runs
+with timeline.span("web_import"):  # while the transfer runs
+    from mangum import Mangum
 
-from handlers.api.answers import AnswerLimit  # noqa: E402
-from handlers.api.app import create_app  # noqa: E402
-from handlers.api.service import Service  # noqa: E402
-from handlers.payloads.payloads import Payloads  # noqa: E402
+    from handlers.api.answers import AnswerLimit
+    from handlers.api.app import create_app
+    from handlers.api.service import Service
+    from handlers.payloads.payloads import Payloads
 
-payloads = Payloads(settings.payloads_url, settings.max_payload_bytes, telemetry)
-app = create_app(
-    Service(models, telemetry, settings.max_body_bytes, AnswerLimit(settings.max_answer_bytes), payloads=payloads),
-    cors_origins=settings.cors_origins,
-    base_path=settings.base_path,
-)
-handler = Mangum(app, lifespan="off")  # startup and shutdown would run on every invocation otherwise
+    payloads = Payloads(settings.payloads_url, settings.max_payload_bytes, telemetry)
+    app = create_app(
+        Service(models, telemetry, settings.max_body_bytes, AnswerLimit(settings.max_answer_bytes), payloads=payloads),
+        cors_origins=settings.cors_origins,
+        base_path=settings.base_path,
+    )
+    handler = Mangum(app, lifespan="off")  # startup and shutdown would run on every invocation otherwise
 
 if settings.snap_start:
     from handlers.snapstart import SnapshotHooks
@@ -39,4 +44,5 @@ if settings.snap_start:
 else:
     # Lambda stops an init after 10 s and runs it again from the start: what is not loaded by then goes on in the first
     # invocation, which waits for it
-    models.wait(max(0.0, settings.init_wait_s - (time.monotonic() - _START)))
+    models.wait(max(0.0, settings.init_wait_s - (timeline.now_s() - start_s)))
+    telemetry.started(timeline.phases_ms)

@@ -64,6 +64,7 @@ class SnapshotHooks:
             )
             raise ModelNotReady(msg) from error
         _import_the_rest()
+        self._models.timeline.restart()
         self._telemetry.suspended(models)
 
     def after_restore(self) -> None:
@@ -73,8 +74,9 @@ class SnapshotHooks:
         request for it waits, tries again, and is told why.
         """
         start = time.perf_counter()
-        _reseed()
-        models = self._models.resume(self._resume_wait_s)
+        with self._models.timeline.span("restore"):
+            _reseed()
+            models = self._models.resume(self._resume_wait_s)
         self._telemetry.resumed(models, (time.perf_counter() - start) * 1000)
 
 

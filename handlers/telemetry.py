@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 import contextvars
 import logging
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from aws_lambda_powertools import Logger
@@ -16,11 +16,14 @@ from handlers.errors import LambdaserveError
 from handlers.metrics import write_metrics
 from handlers.registry.loading import LoadedModel
 from handlers.registry.states import ModelState
+from handlers.timeline import Timeline
 
 __all__ = ["NAMESPACE", "SERVICE", "Telemetry", "request_id"]
 
 SERVICE = "lambdaserve"
 NAMESPACE = "lambdaserve"
+
+_PHASES_OF_PROCESS = ("interpreter", "settings", "store", "web_import")
 
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
 """Id of the request that is being answered, None outside of one: Lambda's, or one made up elsewhere."""
@@ -44,15 +47,23 @@ class Telemetry:
             logging.ERROR: logger.error,
         }
         self._emit_metrics = emit_metrics
+        self._restored = False
         # Mangum logs the path of each request at INFO: nothing of a request is logged here
         logging.getLogger("mangum").setLevel(logging.ERROR)
 
+    def started(self, phases_ms: Mapping[str, float]) -> None:
+        """Log that the init phase has ended, and report those of its phases that are no model's."""
+        phases = {name: phases_ms[name] for name in _PHASES_OF_PROCESS if name in phases_ms}
+        self._log(logging.INFO, "environment started", phases_ms=_rounded(phases))
+        self._emit(None, None, counts={}, milliseconds=_cold_start(phases))
+
     def model_loaded(self, model: LoadedModel) -> None:
         """Log a model that is ready and report the phases of its cold start."""
-        phases = {name: round(value, 2) for name, value in model.phases_ms.items()}
         self._log(logging.INFO, "model loaded", model=model.name, version=model.version, variant=model.variant.name,
-                  phases_ms=phases)  # fmt: skip
-        milliseconds = {f"ColdStart{_camel(phase)}": value for phase, value in model.phases_ms.items()}
+                  phases_ms=_rounded(model.phases_ms))  # fmt: skip
+        milliseconds = _cold_start(model.phases_ms)
+        if request_id.get() is None and not self._restored:  # begun in the init phase: no idle time lies before it
+            milliseconds["ColdStart"] = Timeline.now_s() * 1000
         self._emit(
             model.name, model.version, counts={"ColdStarts": 1}, milliseconds=milliseconds, variant=model.variant.name
         )
@@ -76,6 +87,7 @@ class Telemetry:
 
     def suspended(self, models: Sequence[ModelState]) -> None:
         """Log what is in the snapshot that Lambda takes of this process now."""
+        self._restored = True  # whoever goes on from here
         self._log(logging.INFO, "ready for a snapshot", models={model.name: model.version for model in models})
 
     def resumed(self, models: Sequence[ModelState], elapsed_ms: float) -> None:
@@ -145,6 +157,14 @@ class Telemetry:
         if (identifier := request_id.get()) is not None:
             metadata["request_id"] = identifier
         write_metrics(NAMESPACE, dimensions, counts, milliseconds or {}, metadata)
+
+
+def _rounded(phases_ms: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 2) for name, value in phases_ms.items()}
+
+
+def _cold_start(phases_ms: Mapping[str, float]) -> dict[str, float]:
+    return {f"ColdStart{_camel(phase)}": value for phase, value in phases_ms.items()}
 
 
 def _camel(name: str) -> str:

@@ -6,10 +6,11 @@ from pathlib import Path
 from handlers.registry.download import Download
 from handlers.registry.manifest import Manifest
 from handlers.registry.stores import Store
+from handlers.timeline import Timeline
 
 
 def download(store: Store, manifest: Manifest, files: Sequence[str], folder: Path) -> None:
     """Return when the files are in the folder."""
-    with Download(store, manifest, folder) as running:
+    with Download(store, manifest, folder, Timeline()) as running:
         running.begin(files)
         running.wait(files)

@@ -203,7 +203,7 @@ del sys.modules["torch"], sys.modules["onnx"]
 
 
 def test_help_needs_no_torch() -> None:
-    names = ("", "build", "verify", "publish", "serve", "models", "models list", "models show")
+    names = ("", "build", "verify", "publish", "serve", "profile", "models", "models list", "models show")
     commands = [[*name.split(), "--help"] for name in names]
 
     found = imported_by(COMMANDS_WITHOUT_TORCH.format(commands=commands))
@@ -212,7 +212,7 @@ def test_help_needs_no_torch() -> None:
     assert found & {"torch", "onnx", "onnxscript", "transformers", "numpy", "onnxruntime"} == set()
 
 
-def test_verify_publish_and_models_need_no_torch(tmp_path: Path) -> None:
+def test_verify_publish_models_and_profile_need_no_torch(tmp_path: Path) -> None:
     artifact, url = tmp_path / "artifact", (tmp_path / "store").as_uri()
     make_artifact(artifact, "affine", {"fp32": affine()}, [EXAMPLE])
     commands = [
@@ -220,6 +220,7 @@ def test_verify_publish_and_models_need_no_torch(tmp_path: Path) -> None:
         ["publish", str(artifact), "--store", url, "--alias", "live", "--json"],
         ["models", "list", "--store", url, "--json"],
         ["models", "show", "affine", "--store", url, "--json"],
+        ["profile", "--store", url, "--model", "affine", "--rounds", "1", "--json"],
     ]
 
     found = imported_by(COMMANDS_WITHOUT_TORCH.format(commands=commands))

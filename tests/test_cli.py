@@ -105,7 +105,9 @@ def test_every_command_and_every_option_has_help(path: tuple[str, ...]) -> None:
             assert parameter.human_readable_name in found.help, "an argument is explained in its command's help"
 
 
-@pytest.mark.parametrize("path", [(), ("build",), ("verify",), ("publish",), ("serve",), ("models", "list")])
+@pytest.mark.parametrize(
+    "path", [(), ("build",), ("verify",), ("publish",), ("serve",), ("profile",), ("models", "list")]
+)
 def test_help_needs_no_torch_and_goes_to_stdout(path: tuple[str, ...]) -> None:
     done = lambdaserve(*path, "--help")
     assert (done.returncode, done.stderr) == (0, "")
@@ -123,6 +125,9 @@ def test_help_needs_no_torch_and_goes_to_stdout(path: tuple[str, ...]) -> None:
         ("verify",),
         ("serve", "--store", "file:///nowhere", "--port", "70000"),
         ("models", "show", "--store", "file:///nowhere"),
+        ("profile", "--store", "file:///nowhere"),
+        ("profile", "--store", "file:///nowhere", "--model", "tiny", "--rounds", "0"),
+        ("profile", "--store", "file:///nowhere", "--model", "tiny", "--memory-mb", "64"),
     ],
     ids=" ".join,
 )

@@ -21,7 +21,10 @@ from export.progress import Progress
 from export.publish import publish
 from export.source import load_source
 from handlers.registry.stores import open_store
+from tests.artifacts import publish_graphs
 from tests.demo import Demo
+from tests.graphs import affine
+from tests.handlers.api.gateway import rest_event
 from tests.interpreters import ROOT, find_python
 from tests.servers.lambda_runtime import Function, running_function
 from tests.servers.s3 import S3Server
@@ -113,6 +116,28 @@ def test_logs_and_metrics_of_a_cold_start_and_a_call_carry_model_version_and_req
     assert latency["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "lambdaserve"
     failed = next(line for line in lines if "Errors" in line)
     assert failed["request_id"] == refused["request_id"] != latency["request_id"]
+
+
+def test_a_cold_answer_carries_its_phases_and_the_log_has_them_as_metrics(start: Start, bucket: str) -> None:
+    url = f"s3://{bucket}/lambdaserve"
+    publish_graphs(url, "affine", {"fp32": affine()}, [{"x": np.array([[0, 1, 2]], np.float32)}])
+    body = {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [0, 1, 2]}]}
+    infer = rest_event("POST", "/v2/models/affine/infer", json.dumps(body).encode())
+    with start({"LAMBDASERVE_STORE": url}) as function:
+        cold, warm = (function.invoke(infer) for _ in range(2))
+        lines = function.log_lines()
+
+    phases = ("interpreter", "settings", "store", "fetch", "runtime-import", "web-import", "session", "goldens")
+    for phase in ("cold", *(f"cold-{phase}" for phase in phases)):
+        assert f"{phase};dur=" in cold["headers"]["server-timing"]
+    assert "infer;dur=" in warm["headers"]["server-timing"]
+    assert "cold" not in warm["headers"]["server-timing"]
+    [loaded] = [line for line in lines if "ColdStart" in line]
+    [started] = [line for line in lines if "ColdStartInterpreter" in line]
+    assert loaded["model"] == "affine"
+    assert loaded["ColdStart"] > loaded["ColdStartFetch"] + started["ColdStartInterpreter"] > 0
+    [directive] = loaded["_aws"]["CloudWatchMetrics"]
+    assert {"Name": "ColdStart", "Unit": "Milliseconds"} in directive["Metrics"]
 
 
 def test_an_empty_bucket_is_live_and_not_ready_until_a_model_is_published(

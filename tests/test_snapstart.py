@@ -110,6 +110,21 @@ def test_a_restore_where_nothing_has_changed_asks_for_the_alias_and_loads_nothin
         assert [line for line in function.log_lines() if line.get("Restores") == 1]
 
 
+def test_the_first_answer_after_a_restore_tells_what_that_took_and_nothing_from_before_the_snapshot(
+    start: Start, url: str
+) -> None:
+    body = json.dumps(infer_body(tensor("x", "FP32", INPUT.shape, INPUT.ravel().tolist()))).encode()
+    with start({"LAMBDASERVE_STORE": url}) as function:
+        function.await_snapshot()
+        function.restore()
+        first, second = (function.invoke(rest_event("POST", "/v2/models/affine/infer", body)) for _ in range(2))
+
+    assert "cold-restore;dur=" in first["headers"]["server-timing"]
+    assert "cold-interpreter" not in first["headers"]["server-timing"]
+    assert "cold-fetch" not in first["headers"]["server-timing"]
+    assert "cold" not in second["headers"]["server-timing"]
+
+
 def test_the_first_answer_is_the_new_versions_where_the_alias_has_moved_since_the_snapshot(
     start: Start, url: str
 ) -> None:

@@ -8,6 +8,7 @@ import click
 
 from export.cli.artifacts import publish, verify
 from export.cli.build import build
+from export.cli.profile import profile
 from export.cli.store import models, serve
 from export.cli.train import train
 from handlers import __version__
@@ -34,5 +35,5 @@ def cli() -> None:
     """
 
 
-for _command in (train, build, verify, publish, serve, models):
+for _command in (train, build, verify, publish, serve, profile, models):
     cli.add_command(_command)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 
-from handlers.api.answers import AnswerLimit
 from handlers.api.compression import LEAST_BYTES, compress, takes_gzip
 from handlers.api.cors import cors_headers
 from handlers.api.mount import mount
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Boundary"]
 
 _COMPRESSIBLE = ("application/json", "text/")
+_OUR_FAULT = 500  # and above: what was asked for could not be done
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Boundary:
         token = request_id.set(_request_id(scope))
         try:
             with Visit(scope) as visit:
-                answer = _Answer(scope, visit, self.service.answer_limit, self.cors_origins, send)
+                answer = _Answer(scope, visit, self.service, self.cors_origins, send)
                 try:
                     mount(scope, self.base_path)
                     await self.app(scope, receive, answer.send)
@@ -65,7 +65,7 @@ class _Answer:
 
     scope: "Scope"
     visit: Visit
-    limit: AnswerLimit
+    service: Service
     cors_origins: Sequence[str]
     send_on: "Send"
     started: bool = False
@@ -85,8 +85,6 @@ class _Answer:
 
     def _finish(self, message: "Message") -> None:
         head = self.head
-        if phases := self.visit.clock.header:
-            head["headers"].append((b"server-timing", phases.encode()))
         if len(message["body"]) >= LEAST_BYTES:
             _compress(self.scope, head, message)
         try:
@@ -95,6 +93,8 @@ class _Answer:
             refusal = error_response(status_of(error), str(error))
             head["status"], head["headers"] = refusal.status_code, refusal.raw_headers
             message["body"] = refusal.body
+        if phases := self._server_timing():
+            head["headers"].append((b"server-timing", phases.encode()))
         if self.scope["method"] == "HEAD":
             message["body"] = b""
         if self.cors_origins:
@@ -103,11 +103,19 @@ class _Answer:
             for name, value in cors_headers(self.cors_origins, Headers(scope=self.scope), allowed).items():
                 headers.append(name, value)
 
+    def _server_timing(self) -> str:
+        clock = self.visit.clock
+        cold = self.service.models.timeline.tell(
+            waited="load" in clock.phases_ms, failed=self.head["status"] >= _OUR_FAULT
+        )
+        return ", ".join(part for part in (clock.header, cold) if part)
+
     def _check_size(self, body: bytes) -> None:
-        if self.limit.max_bytes is None:
+        limit = self.service.answer_limit
+        if limit.max_bytes is None:
             return
         headers = Headers(raw=self.head["headers"])
-        self.limit.check(headers.get("content-type", ""), body, compressed="content-encoding" in headers)
+        limit.check(headers.get("content-type", ""), body, compressed="content-encoding" in headers)
 
 
 def _compress(scope: "Scope", head: "Message", message: "Message") -> None:

@@ -69,7 +69,9 @@ class Service:
             ModelNotReady: One is not, with the reason.
         """
         if not self.models.complete:
-            await self._wait(self.models.await_all, _wait_s(current_visit()))
+            visit = current_visit()
+            with visit.clock.phase("load"):
+                await self._wait(self.models.await_all, _wait_s(visit))
 
     async def model(self, scope: "Scope", name: str, version: str | None) -> LoadedModel:  # noqa: ARG002 - as above
         """Return the model, after it has been loaded if need be; it stays loaded until the request is answered.

@@ -1,6 +1,7 @@
 """Brings files of a version from the store to disk, while others are busy with something else."""
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,7 @@ from handlers.errors import CorruptFile, ObjectNotFound
 from handlers.registry.manifest import PART_BYTES, FileEntry, Manifest
 from handlers.registry.names import file_key
 from handlers.registry.stores import Store
+from handlers.timeline import Timeline
 
 __all__ = ["Download"]
 
@@ -23,17 +25,19 @@ class Download:
     Leaving it as a context ends what is under way. Not safe to use from several threads.
     """
 
-    def __init__(self, store: Store, manifest: Manifest, folder: Path) -> None:
+    def __init__(self, store: Store, manifest: Manifest, folder: Path, timeline: Timeline) -> None:
         """Begin with nothing.
 
         Args:
             store: Where the version is.
             manifest: Its description, with the hashes.
             folder: Where its files are to be.
+            timeline: Where the phase `fetch` is noted: from when files are asked for until all of them have landed.
         """
         self._store = store
         self._manifest = manifest
         self._folder = folder
+        self._timeline = timeline
         self._pool = ThreadPoolExecutor(_CONNECTIONS, "download")
         self._parts: dict[str, list[Future[None]]] = {}
         self._descriptors: list[int] = []
@@ -49,6 +53,9 @@ class Download:
     def begin(self, files: Iterable[str]) -> None:
         """Ask for files that have not been asked for, the small ones first: what they hold can be read meanwhile."""
         missing = [file for file in files if file not in self._parts]
+        if not missing:
+            return
+        end = self._timeline.begin("fetch")
         for file in sorted(missing, key=lambda file: self._manifest.files[file].size):
             entry = self._manifest.files[file]
             descriptor = os.open(self._folder / file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -57,6 +64,16 @@ class Download:
                 self._pool.submit(self._fetch_part, file, entry, number, descriptor)
                 for number in range(len(entry.parts))
             ]
+        parts = [part for file in missing for part in self._parts[file]]
+        left = itertools.count(len(parts), -1)
+
+        def landed(_: "Future[None] | None" = None) -> None:
+            if next(left) == 0:  # atomic: parts land in several threads
+                end()
+
+        for part in parts:
+            part.add_done_callback(landed)
+        landed()  # as one more part: empty files have none
 
     def wait(self, files: Iterable[str]) -> None:
         """Return when these files are there, every part as the manifest says.

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from handlers.clock import PhaseClock
 from handlers.errors import ArtifactError, InsufficientMemory, LambdaserveError, ModelNotReady, StoreError
 from handlers.memory import release_memory
 from handlers.pace import Pace
@@ -19,6 +18,7 @@ from handlers.registry.manifest import Manifest, TensorSpec, Variant
 from handlers.registry.stores import Store
 from handlers.settings import Settings
 from handlers.tasks.tensor import served_specs
+from handlers.timeline import Timeline
 
 if TYPE_CHECKING:
     from handlers.runtime.session import Session
@@ -79,7 +79,9 @@ class LoadObserver(Protocol):
         """Take note that a model is loaded no more: others needed its memory, or it was unloaded."""
 
 
-def load_model(store: Store, name: str, settings: Settings, observer: LoadObserver, reserve: Reserve) -> LoadedModel:
+def load_model(  # noqa: PLR0913, PLR0917 - what loading takes, each from whoever has it
+    store: Store, name: str, settings: Settings, observer: LoadObserver, reserve: Reserve, process: Timeline
+) -> LoadedModel:
     """Load the version of the model `name` that the alias of the settings names.
 
     The chosen variant for this CPU is fetched, checked, opened and asked its goldens; where it does not fit into
@@ -92,6 +94,7 @@ def load_model(store: Store, name: str, settings: Settings, observer: LoadObserv
         observer: Who is told of variants that are passed over.
         reserve: Sets that many bytes aside before a variant is opened, in place of what it set aside before; raises
             InsufficientMemory where that cannot be.
+        process: Where the phases are noted, beside what else the process does.
 
     Raises:
         ModelNotFound: There is no such model or alias.
@@ -100,20 +103,20 @@ def load_model(store: Store, name: str, settings: Settings, observer: LoadObserv
         ModelNotReady: No variant answers its goldens on this machine.
         StoreUnavailable: The store could not be asked.
     """
-    clock = PhaseClock()
-    with clock.phase("alias"):
+    timeline = Timeline(process)
+    with timeline.span("alias"):
         version = resolve_alias(store, name, settings.alias)
-    with clock.phase("manifest"):
+    with timeline.span("manifest"):
         manifest = fetch_manifest(store, name, version)
     with (
         tempfile.TemporaryDirectory(prefix="lambdaserve-", dir=settings.scratch_dir) as scratch,
-        Download(store, manifest, Path(scratch)) as download,
+        Download(store, manifest, Path(scratch), timeline) as download,
     ):
-        opening = _Opening(manifest, Path(scratch), download, clock, settings.threads)
+        opening = _Opening(manifest, Path(scratch), download, timeline, settings.threads)
         variant, session = opening.first_right_variant(observer, reserve)
         task = opening.task
     pace = Pace(count_elements(manifest), variant.latency_ms / 1000)
-    return LoadedModel(name, version, manifest, variant, session, task, clock.phases_ms, pace)
+    return LoadedModel(name, version, manifest, variant, session, task, timeline.phases_ms, pace)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class _Opening:
     manifest: Manifest
     folder: Path
     download: Download
-    clock: PhaseClock
+    timeline: Timeline
     threads: int
 
     def first_right_variant(self, observer: LoadObserver, reserve: Reserve) -> tuple[Variant, "Session"]:
@@ -158,20 +161,18 @@ class _Opening:
         manifest = self.manifest
         beside = [manifest.goldens.file, *([manifest.tokenizer] if manifest.tokenizer else [])]
         self.download.begin([*beside, *variant.files])
-        with self.clock.phase("runtime_import"):
+        with self.timeline.span("runtime_import"):
             # not before: numpy and onnxruntime take as long to import as most models take to arrive
             from handlers.runtime.goldens import check_goldens, read_goldens
             from handlers.runtime.session import Session
-        with self.clock.phase("fetch"):
-            self.download.wait(beside)
+        self.download.wait(beside)
         goldens = read_goldens(self.folder / manifest.goldens.file, manifest)
         _ = self.task  # while the weights are still on their way
-        with self.clock.phase("fetch"):
-            self.download.wait(variant.files)
-        with self.clock.phase("session"):
+        self.download.wait(variant.files)
+        with self.timeline.span("session"):
             session = Session(self.folder / variant.file, threads=self.threads)
             session.check_signature(manifest.inputs, manifest.outputs)
-        with self.clock.phase("goldens"):
+        with self.timeline.span("goldens"):
             check_goldens(session, goldens, manifest.goldens, variant)
         return session
 
@@ -179,7 +180,7 @@ class _Opening:
     def task(self) -> "Task":
         """What stands between users and tensors. Its tokenizer must have arrived."""
         manifest = self.manifest
-        with self.clock.phase("task"):
+        with self.timeline.span("task"):
             from handlers.tasks.opening import open_task  # not before numpy is imported
 
             tokenizer = self.folder / manifest.tokenizer if manifest.tokenizer else None

@@ -15,6 +15,7 @@ from handlers.registry.served import ServedModels
 from handlers.registry.states import ModelState, not_served, public_reason, still_loading, why_not_ready
 from handlers.registry.stores import Store, open_store
 from handlers.settings import Settings
+from handlers.timeline import Timeline
 
 __all__ = ["ModelState", "Models"]
 
@@ -27,9 +28,13 @@ class Models:
 
     At the start those are loaded that are pinned, or the one that is served alone; any other when it is asked for.
     Loading in the background never raises. What could not be loaded is tried again by the next call that needs it.
+
+    Attributes:
+        timeline: When the phases of loading were, of all models.
     """
 
-    def __init__(self, settings: Settings, observer: LoadObserver) -> None:
+    def __init__(self, settings: Settings, observer: LoadObserver, timeline: Timeline | None = None) -> None:
+        self.timeline = timeline or Timeline()
         self._settings = settings
         self._observer = observer
         self._changed = threading.Condition()
@@ -277,7 +282,8 @@ class Models:
     def _load(self, name: str) -> None:
         try:
             reserve = partial(self._cache.reserve, name)
-            model = load_model(self._open_store(), name, self._settings, self._observer, reserve)
+            store = self._open_store()
+            model = load_model(store, name, self._settings, self._observer, reserve, self.timeline)
         except BaseException:
             self._cache.cancel(name)
             raise
@@ -293,7 +299,8 @@ class Models:
         with self._opening:
             if self._store is None:
                 self._settings.check()
-                self._store = open_store(self._settings.store_url)
+                with self.timeline.span("store"):
+                    self._store = open_store(self._settings.store_url)
             return self._store
 
     def _await_name(self, name: str, timeout_s: float) -> None:

@@ -1,6 +1,9 @@
 """The composition root in a process of its own: init never raises, and what cannot be served is answered for."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +24,11 @@ INFER = rest_event(
 
 def ask(environ: dict[str, str]) -> Run:
     return run_function(environ, [("live", LIVE), ("ready", READY), ("infer", INFER)])
+
+
+def phases(answer: Mapping[str, Any]) -> set[str]:
+    """Return the names in an answer's `Server-Timing`."""
+    return set(re.findall(r"([a-z-]+);dur=\d", answer["headers"].get("server-timing", "")))
 
 
 def statuses(run: Run) -> list[int]:
@@ -44,6 +52,39 @@ def test_what_was_not_loaded_in_the_init_phase_is_loaded_in_the_first_invocation
     run = run_function({"LAMBDASERVE_STORE": url, "LAMBDASERVE_INIT_WAIT_S": "0"}, [("infer", INFER)])
 
     assert statuses(run) == [200]
+
+
+OF_PROCESS = {"cold", "cold-interpreter", "cold-settings", "cold-web-import"}
+OF_MODEL = {f"cold-{phase}" for phase in ("alias", "manifest", "fetch", "runtime-import", "session", "goldens", "task")}
+
+
+@pytest.mark.parametrize("init_wait_s", ["7", "0"])
+def test_the_first_answer_carries_the_phases_of_the_cold_start_and_no_other_does(
+    tmp_path: Path, init_wait_s: str
+) -> None:
+    url = (tmp_path / "store").as_uri()
+    publish_graphs(url, "affine", {"fp32": affine()}, [{"x": np.array([[0, 1, 2]], np.float32)}])
+
+    run = run_function(
+        {"LAMBDASERVE_STORE": url, "LAMBDASERVE_INIT_WAIT_S": init_wait_s}, [("one", INFER), ("two", INFER)]
+    )
+
+    first, second = map(phases, run.answers)
+    assert first - {"load"} == OF_PROCESS | OF_MODEL | {"cold-store", "decode", "infer", "encode"}
+    assert second == {"decode", "infer", "encode"}
+
+
+def test_answers_that_fail_carry_the_phases_known_so_far(tmp_path: Path) -> None:
+    url = (tmp_path / "store").as_uri()
+    publish_graphs(url, "affine", {"fp32": affine()}, [{"x": np.array([[0, 1, 2]], np.float32)}])
+    (tmp_path / "store/models/affine/versions/1/fp32.onnx").unlink()
+
+    run = run_function({"LAMBDASERVE_STORE": url}, [("one", INFER), ("two", INFER)])
+
+    assert statuses(run) == [503, 503]
+    for answer in run.answers:
+        assert phases(answer) >= OF_PROCESS | {"load", "cold-store", "cold-alias", "cold-manifest", "cold-fetch"}
+        assert not phases(answer) & {"cold-session", "cold-goldens"}
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_predictions_and_errors_are_counted_per_model_and_version(run: Run) -> N
     assert len(values(run, "Latency", model="affine", version="1", variant="fp32")) == 1
     for line in run.metrics:
         [dimensions] = line["_aws"]["CloudWatchMetrics"][0]["Dimensions"]
-        assert {"model", "version"} <= set(dimensions)
+        assert {"model", "version"} <= set(dimensions) or "ColdStartInterpreter" in line
 
 
 def test_the_phases_of_a_cold_start_are_measured_per_model(run: Run) -> None:
@@ -159,6 +159,27 @@ def test_the_phases_of_a_cold_start_are_measured_per_model(run: Run) -> None:
         for phase in phases:
             assert len(values(run, f"ColdStart{phase}", model=model, version="1")) == 1
     assert values(run, "VariantsPassedOver", model="affine", version="1", variant="int8-static") == [1]
+
+
+def test_the_cold_start_as_a_whole_is_measured_from_the_start_of_the_process(run: Run) -> None:
+    [started] = [line for line in run.logs if line["message"] == "environment started"]
+    of_process = {"interpreter": "Interpreter", "settings": "Settings", "store": "Store", "web_import": "WebImport"}
+
+    assert set(started["phases_ms"]) == set(of_process)
+    for phase, metric in of_process.items():
+        [value] = values(run, f"ColdStart{metric}", service="lambdaserve")
+        assert value == pytest.approx(started["phases_ms"][phase], abs=0.01)
+    for model in ("affine", "gather", "text"):
+        [total] = values(run, "ColdStart", model=model, version="1", variant="fp32")
+        of_model = [line for line in run.metrics if line.get("model") == model and "ColdStartTask" in line]
+        assert total > sum(value for name, value in of_model[0].items() if re.fullmatch("ColdStart[A-Z].*", name))
+
+
+def test_a_model_that_a_request_loads_has_phases_and_no_total(environ: dict[str, str]) -> None:
+    run = run_function(environ | {"LAMBDASERVE_PINNED": "gather"}, with_request_ids([event(PATH, GOOD)]))
+
+    assert len(values(run, "ColdStartFetch", model="affine")) == len(values(run, "ColdStart", model="gather")) == 1
+    assert values(run, "ColdStart", model="affine") == []
 
 
 def test_a_crash_is_logged_with_its_place_and_without_its_message(crashed: Run) -> None:

@@ -35,6 +35,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     publish_graphs(settings.store_url, "other", {"fp32": affine()}, [row])
     models = Models(settings, Telemetry("ERROR", log_stream=io.StringIO(), emit_metrics=False))
     models.await_all(60)
+    models.timeline.tell(waited=False, failed=False)  # as the first answer did
     return models
 
 
@@ -145,6 +146,14 @@ def test_loading_that_outlasts_the_invocation_is_504_and_goes_on(gateway: Gatewa
     assert error.startswith("model 'other': still loading when the request's time ended, after ")
     assert timing.startswith("load;dur=")
     assert send(gateway, ROW, seconds_left=30, model="other")[0] == 200
+
+
+def test_a_504_of_a_cold_start_carries_its_phases_so_far(gateway: Gateway, models: Models) -> None:
+    with models.timeline.span("fetch"):
+        status, _, timing = send(gateway, ROW, seconds_left=0.9, model="other")
+
+    assert status == 504
+    assert re.search(r"cold;dur=[\d.]+, .*cold-fetch;dur=", timing)
 
 
 def test_a_prediction_tells_its_phases_and_nothing_else_does(gateway: Gateway) -> None:

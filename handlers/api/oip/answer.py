@@ -1,7 +1,6 @@
 """The answer to an inference request: JSON, and after it the binary tensors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -19,8 +18,7 @@ from handlers.registry.manifest import Datatype
 __all__ = ["InferAnswer", "write_answer"]
 
 
-@dataclass(frozen=True)
-class InferAnswer:
+class InferAnswer(msgspec.Struct, frozen=True):
     """The body of an answer; `json_bytes` is the length of the JSON in it where binary tensors follow, else None."""
 
     body: bytes

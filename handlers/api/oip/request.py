@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -30,8 +29,7 @@ Positive = Annotated[int, Meta(ge=1, le=_LARGEST)]
 NotNegative = Annotated[int, Meta(ge=0, le=_LARGEST)]
 
 
-@dataclass(frozen=True)
-class WantedOutput:
+class WantedOutput(msgspec.Struct, frozen=True):
     """An output to send: as binary or JSON; `classes`, if given, is how many elements to name in place of all.
 
     `payload` says whether it may go through the payload bucket, if the answer is too large.
@@ -43,8 +41,7 @@ class WantedOutput:
     payload: bool = False
 
 
-@dataclass(frozen=True)
-class InferRequest:
+class InferRequest(msgspec.Struct, frozen=True):
     """A request that the model can take: its inputs, the outputs wanted in their order, and what to echo."""
 
     inputs: Arrays

@@ -78,7 +78,7 @@ def running(
         own = {_MARK: mark, "HOME": folder, "TMPDIR": folder}
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                ["taskset", "--cpu-list", ",".join(map(str, cpus)), *command],
+                ["/usr/bin/taskset", "--cpu-list", ",".join(map(str, cpus)), *command],
                 env={**os.environ, **environ, **own},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,

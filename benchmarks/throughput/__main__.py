@@ -86,7 +86,7 @@ def main() -> int:
     variant = manifest.variants_for(cpu_kind())[0]
     asked = AskedGoldens.of(artifact, manifest, variant)
     with tempfile.TemporaryDirectory() as folder:
-        servers = contenders(artifact, manifest, artifact / variant.file, Path(folder), _THREADS, [_SERVER_CPU])
+        servers = contenders(asked, Path(folder), _THREADS, [_SERVER_CPU])
         try:
             turns = _measure(servers, asked)
         except WrongAnswer as error:
@@ -121,7 +121,7 @@ def _load(name: str, server: ServerProcess, asked: AskedGoldens) -> Turn:
     load = Load(server.port, requests[0].path, bodies, _CONNECTIONS, _WARM_UP_S, _DURATION_S)
     before_s = server.cpu_s()
     done = subprocess.run(
-        ["taskset", "--cpu-list", str(_LOAD_CPU), sys.executable, "-m", "benchmarks.throughput.load"],
+        ["/usr/bin/taskset", "--cpu-list", str(_LOAD_CPU), sys.executable, "-m", "benchmarks.throughput.load"],
         input=msgspec.json.encode(load),
         stdout=subprocess.PIPE,
         check=True,

@@ -11,10 +11,10 @@ from fastapi import __version__ as fastapi_version
 
 from benchmarks.peers.catalogue import PEERS, Peer
 from benchmarks.peers.processes import ServerProcess, free_ports, running
+from benchmarks.throughput.goldens import AskedGoldens
 from export.progress import Progress
 from export.publish import publish
 from handlers import __version__
-from handlers.registry.manifest import Manifest
 from handlers.registry.stores import open_store
 
 __all__ = ["BARE", "OURS", "Contender", "contenders"]
@@ -33,29 +33,26 @@ class Contender:
     start: AbstractContextManager[ServerProcess]
 
 
-def contenders(
-    artifact: Path, manifest: Manifest, model_file: Path, folder: Path, threads: int, cpus: Sequence[int]
-) -> list[Contender]:
+def contenders(asked: AskedGoldens, folder: Path, threads: int, cpus: Sequence[int]) -> list[Contender]:
     """Return all contenders, ours and the bare application first; says on stderr which peers are not installed.
 
     Args:
-        artifact: What ours serves, out of a store that is made below `folder`.
-        manifest: The artifact's.
-        model_file: What the others serve: the variant that ours chooses on this machine.
-        folder: Empty.
+        asked: The artifact that ours serves, and the variant of it that all others do.
+        folder: Empty; for the store that ours serves from.
         threads: Of one run of the model.
         cpus: Which all processes of a server may use.
     """
+    model, model_file = asked.manifest.model, asked.artifact / asked.variant.file
     found = [
-        Contender(OURS, __version__, _serve(artifact, folder, threads, cpus)),
+        Contender(OURS, __version__, _serve(asked.artifact, folder, threads, cpus)),
         Contender(BARE, f"FastAPI {fastapi_version}, uvicorn {uvicorn.__version__}",
-                  _bare(model_file, manifest.model, threads, cpus)),
+                  _bare(model_file, model, threads, cpus)),
     ]  # fmt: skip
     for peer in PEERS:
         if peer.missing:
             print(f"bench: {peer.missing}", file=sys.stderr)
         else:
-            found.append(_peer(peer, model_file, manifest.model, threads, cpus))
+            found.append(_peer(peer, model_file, model, threads, cpus))
     return found
 
 

@@ -22,6 +22,7 @@ class WrongAnswer(Exception):
 class AskedGoldens:
     """The goldens of a model of one input and one output, and how far from them its served variant may answer."""
 
+    artifact: Path
     goldens: list[Golden]
     manifest: Manifest
     variant: Variant
@@ -29,7 +30,7 @@ class AskedGoldens:
     @classmethod
     def of(cls, artifact: Path, manifest: Manifest, variant: Variant) -> "AskedGoldens":
         """Read those of an artifact."""
-        return cls(read_goldens(artifact / manifest.goldens.file, manifest), manifest, variant)
+        return cls(artifact, read_goldens(artifact / manifest.goldens.file, manifest), manifest, variant)
 
     @property
     def requests(self) -> list[Request]:
@@ -50,7 +51,7 @@ class AskedGoldens:
         """
         [spec] = self.manifest.outputs
         right = self.goldens[number][1][spec.name]
-        allowed = self.variant.golden_tolerance[spec.name]
+        allowed = self.variant.golden_tolerance.get(spec.name, 0.0)
         for answer in answers:
             [output] = json.loads(answer)["outputs"]
             found = np.array(output["data"], np.float64)[:: self.manifest.goldens.output_stride]

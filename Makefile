@@ -75,8 +75,8 @@ bench: bench-warm bench-cold bench-models ## Measure, each figure beside its ref
 bench-warm: .venv/installed ## What a warm invocation adds to the session's run
 	$(RUN) -m benchmarks.warm
 
-bench-cold: setup sam-build demo ## Process start to first answer, beside a plain handler
-	$(RUN) -m benchmarks.cold
+bench-cold: setup sam-build ## Process start to first answer, beside a floor and plain handlers; MODELS="..." names some
+	$(RUN) -m benchmarks.cold $(MODELS)
 
 bench-models: real-models build/real/sentiment/weights.pt ## Build models with real weights, each figure beside its bar; MODELS="..." names some
 	$(RUN) -m benchmarks.real $(MODELS)

@@ -24,13 +24,14 @@ from benchmarks.cold.shelf import running_shelf
 from benchmarks.cold.tables import to_plot, to_tables
 from benchmarks.real.bars import missed
 from benchmarks.results import describe_machine, print_tables, write_section
+from handlers.registry.manifest import MANIFEST_FILE
 from tests.interpreters import ROOT, find_python
 
 _ROUNDS = 7
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Measure, print and write; return the exit status."""
+def main(arguments: Sequence[str], root: Path = ROOT) -> int:
+    """Measure what is built below `root`, print and write; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cold")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which models: {', '.join(MODELS)}; none: all")
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help=f"cold starts of each contender; {_ROUNDS}")
@@ -39,12 +40,12 @@ def main(arguments: Sequence[str]) -> int:
     if unknown:
         parser.error(f"{', '.join(unknown)}: expected some of {', '.join(MODELS)}")
     names = wanted.names or list(MODELS)
-    missing = _missing(names)
+    missing = _missing(names, root)
     if missing:
         print("\n".join(f"bench: {line}" for line in missing), file=sys.stderr)
         return 1
     try:
-        figures = _measure([Case(_artifact(name)) for name in names], wanted.rounds)
+        figures = _measure([Case(root / _artifact(name)) for name in names], wanted.rounds)
     except WrongAnswer as error:  # a fast wrong answer is no result
         print(f"bench: WRONG ANSWER: {error}", file=sys.stderr)
         return 1
@@ -96,15 +97,15 @@ def _in_turns(contenders: Sequence[Contender], case: Case, rounds: int, label: s
 
 
 def _artifact(name: str) -> Path:
-    return ROOT / "build" / "real" / name / "artifact"
+    return Path("build") / "real" / name / "artifact"
 
 
-def _missing(names: Sequence[str]) -> list[str]:
+def _missing(names: Sequence[str], root: Path) -> list[str]:
     """Return a line for each thing that is not there, and how to get it."""
     lines = [] if find_python("3.13") else ["python3.13 is missing; install Python 3.13"]
-    needed = [(BUILT, "make sam-build")]
-    needed += [(_artifact(name) / "manifest.json", f'{MODELS[name]}, or name others: MODELS="..."') for name in names]
-    return lines + [f"{path.relative_to(ROOT)} is missing; {how}" for path, how in needed if not path.exists()]
+    needed = [(BUILT.relative_to(ROOT), "make sam-build")]
+    needed += [(_artifact(name) / MANIFEST_FILE, f'{MODELS[name]}, or name others: MODELS="..."') for name in names]
+    return lines + [f"{path} is missing; {how}" for path, how in needed if not (root / path).exists()]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A published model behind the link: what contenders fetch from."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -90,10 +90,21 @@ def running_shelf(folder: Path, cases: Sequence[Case]) -> Iterator[Shelf]:
     with ExitStack() as stack:
         server = stack.enter_context(running_s3(folder))
         link = stack.enter_context(running_link(server.endpoint))
-        os.environ |= server.environment  # for the store, which reads AWS's own variables
+        stack.enter_context(_environment(server.environment))  # of the store, which reads AWS's own variables
         shelf = Shelf(server, link, server.make_bucket(), {})
         store = open_store(shelf.url)
         for case in cases:
             published = publish(case.artifact, store, "live", Progress())
             shelf.versions[case.name] = published.version
         yield shelf
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ |= variables
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before

@@ -4,7 +4,7 @@
 Handshakes cost what loopback takes: neither their round trips nor TLS is in.
 
 A process of its own, as it must not compete for an interpreter with what measures: `python -m benchmarks.cold.link
-HOST PORT` prints the port that it listens on, then a line with the bytes that have gone to clients for each line that
+HOST PORT TOTAL_RATE` prints the port that it listens on, then a line with the bytes that have gone to clients for each line that
 it reads, and counts anew; it ends with its input. The bytes of answers never enter this program: the kernel moves them
 from socket to pipe to socket. Linux only.
 """
@@ -54,7 +54,7 @@ class Pace:
 class _Traffic:
     """What all connections share: the rate of the link and how much has gone over it."""
 
-    pace: Pace = field(default_factory=lambda: Pace(TOTAL_RATE))
+    pace: Pace
     lock: threading.Lock = field(default_factory=threading.Lock)
     sent_bytes: int = 0
 
@@ -112,9 +112,9 @@ class _Connection:
             connection.close()
 
 
-def main(host: str, port: str) -> None:
+def main(host: str, port: str, total_rate: str) -> None:
     """Listen until the input ends."""
-    traffic = _Traffic()
+    traffic = _Traffic(Pace(float(total_rate)))
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
 
     def accept() -> None:
@@ -145,10 +145,10 @@ class Link:
 
 
 @contextmanager
-def running_link(endpoint: str) -> Iterator[Link]:
-    """Start a link to the server at that URL; it is gone at the end."""
+def running_link(endpoint: str, total_rate: float = TOTAL_RATE) -> Iterator[Link]:
+    """Start a link to the server at that URL, with a rate for all connections; it is gone at the end."""
     server = urlsplit(endpoint)
-    command = [sys.executable, __file__, str(server.hostname), str(server.port)]
+    command = [sys.executable, __file__, str(server.hostname), str(server.port), str(total_rate)]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent
     )

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks.cold.link import CONNECTION_RATE, FIRST_BYTE_S, TOTAL_RATE, Link, Pace, running_link
+from benchmarks.cold.link import CONNECTION_RATE, FIRST_BYTE_S, Link, Pace, running_link
 
 PATTERN = bytes(range(256)) * 4096  # 1 MiB
 
@@ -26,14 +26,19 @@ class _Sender(socketserver.StreamRequestHandler):
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
+def endpoint() -> Iterator[str]:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Sender) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever).start()
         host, port = server.server_address[:2]
-        with running_link(f"http://{host!s}:{port}") as running:
-            yield running
+        yield f"http://{host!s}:{port}"
         server.shutdown()
+
+
+@pytest.fixture
+def link(endpoint: str) -> Iterator[Link]:
+    with running_link(endpoint) as running:
+        yield running
 
 
 def connect(link: Link) -> socket.socket:
@@ -70,15 +75,20 @@ def test_each_answer_on_a_connection_is_late_and_no_faster_than_the_rate(link: L
             assert time.perf_counter() - begin > 0.9 * least_s  # a machine that is busy can only be slower
 
 
-def test_connections_share_the_rate_of_the_link(link: Link) -> None:
-    count, size = 16, 3 * len(PATTERN)  # three times as long as the rate of a connection alone would let them take
+def test_connections_share_the_rate_of_the_link(endpoint: str) -> None:
+    count, size, rate = (
+        4,
+        len(PATTERN),
+        5e6,
+    )  # so low that connections by themselves would be done in a tenth of the time
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(count) as pool:
+        link = stack.enter_context(running_link(endpoint, rate))
         connections = [stack.enter_context(connect(link)) for _ in range(count)]
         begin = time.perf_counter()
         answers = list(pool.map(ask, connections, [size] * count))
         taken_s = time.perf_counter() - begin
-    assert all(answer == 3 * PATTERN for answer in answers)
-    assert taken_s > 0.9 * count * size / TOTAL_RATE
+    assert all(answer == PATTERN for answer in answers)
+    assert taken_s > 0.9 * count * size / rate
 
 
 def test_a_client_that_leaves_or_a_server_that_closes_ends_a_connection_only(link: Link) -> None:

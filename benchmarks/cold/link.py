@@ -4,9 +4,9 @@
 Handshakes cost what loopback takes: neither their round trips nor TLS is in.
 
 A process of its own, as it must not compete for an interpreter with what measures: `python -m benchmarks.cold.link
-HOST PORT TOTAL_RATE` prints the port that it listens on, then a line with the bytes that have gone to clients for each line that
-it reads, and counts anew; it ends with its input. The bytes of answers never enter this program: the kernel moves them
-from socket to pipe to socket. Linux only.
+HOST PORT TOTAL_RATE` prints the port that it listens on; for each line that it reads it prints how many bytes have gone
+to clients, and counts anew; it ends with its input. The bytes of answers never enter this program: the kernel moves
+them from socket to pipe to socket. Linux only.
 """
 
 import contextlib

@@ -10,10 +10,9 @@ from starlette.routing import Route
 from handlers.api.bodies import read_body
 from handlers.api.call import Call
 from handlers.api.oip.answer import InferAnswer, write_answer
-from handlers.api.oip.metadata import model_of
 from handlers.api.oip.request import read_request
 from handlers.api.predictions import answer_predictions, asks_for_predictions
-from handlers.api.service import Service, service_of
+from handlers.api.service import Service, model_of, service_of
 from handlers.errors import InvalidInput
 from handlers.registry.loading import LoadedModel
 

@@ -28,6 +28,7 @@ __all__ = [
     "COMPILED",
     "FLOOR",
     "FLOOR_CLIENT",
+    "FLOOR_STARLETTE",
     "OURS",
     "PACKAGED",
     "RUNTIME_CLIENT",
@@ -40,6 +41,7 @@ __all__ = [
 OURS = "lambdaserve"
 FLOOR = "floor"
 FLOOR_CLIENT = "floor under awslambdaric"
+FLOOR_STARLETTE = "floor, Starlette for FastAPI"
 BARE = "(a) plain handler, no bytecode"
 COMPILED = "(a) plain handler, bytecode"
 PACKAGED = "(b) model in the package"
@@ -97,33 +99,43 @@ def lambda_contenders(conditions: Conditions, cases: Sequence[Case]) -> list[Con
     """Return all that run under Lambda's runtime: ours, the floors, the references."""
     shelf, packages = conditions.shelf, conditions.packages
     plans = {case.name: write_plan(conditions.folder, case, shelf, conditions.cpus.count) for case in cases}
-    with_model = {case.name: packages.with_model(case.name, case.artifact / case.variant.file) for case in cases}
+    with_model = {
+        case.name: packages.with_model(case.name, [case.artifact / file for file in case.variant.files])
+        for case in cases
+    }
 
     def ours(case: Case) -> FirstAnswer:
         environ = shelf.environment | {"LAMBDASERVE_STORE": shelf.url, "LAMBDASERVE_MODELS": case.name}
         return _invoke(conditions, case, BUILT, environ)
 
-    def floor(case: Case, command: Sequence[str] | None = ("-c", "import floor; floor.main()")) -> FirstAnswer:
-        environ = {"PYTHONPATH": f"{packages.floor}:{BUILT}:{RUNTIME_CLIENT}", "FLOOR_PLAN": str(plans[case.name])}
-        return _invoke(conditions, case, BUILT, environ, handler="floor.handler", command=command)
+    def floor(
+        case: Case, web: str = "fastapi mangum", command: Sequence[str] | None = ("-c", "import floor; floor.main()")
+    ) -> FirstAnswer:
+        environ = {
+            "PYTHONPATH": f"{packages.programs}:{packages.compiled}:{RUNTIME_CLIENT}",
+            "FLOOR_PLAN": str(plans[case.name]),
+            "FLOOR_WEB": web,
+        }
+        return _invoke(conditions, case, packages.compiled, environ, handler="floor.handler", command=command)
 
     def plain(case: Case, package: Path) -> FirstAnswer:
         environ = {
             "MODEL_BUCKET": shelf.bucket,
-            "MODEL_KEY": shelf.key(case, case.variant.file),
-            "MODEL_FILE": str(conditions.folder / "model.onnx"),
+            "MODEL_KEYS": " ".join(shelf.key(case, file) for file in case.variant.files),
+            "MODEL_FILE": str(conditions.folder / case.variant.file),
         }
         return _invoke(conditions, case, package, shelf.environment | environ, handler="plain_handler.handler")
 
     def packaged(case: Case) -> FirstAnswer:
         package = with_model[case.name]
-        environ = shelf.environment | {"MODEL_FILE": str(package / "model.onnx")}
+        environ = shelf.environment | {"MODEL_FILE": str(package / case.variant.file)}
         return _invoke(conditions, case, package, environ, handler="plain_handler.handler")
 
     return [
         Contender(OURS, ours),
         Contender(FLOOR, floor),
-        Contender(FLOOR_CLIENT, lambda case: floor(case, None)),
+        Contender(FLOOR_CLIENT, lambda case: floor(case, command=None)),
+        Contender(FLOOR_STARLETTE, lambda case: floor(case, "starlette.applications mangum")),
         Contender(BARE, lambda case: plain(case, packages.bare)),
         Contender(COMPILED, lambda case: plain(case, packages.compiled)),
         Contender(PACKAGED, packaged),

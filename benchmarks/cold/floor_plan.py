@@ -61,9 +61,15 @@ def write_plan(folder: Path, case: Case, shelf: Shelf, threads: int, settings: F
         shelf: Where it is.
         threads: Of the session.
         settings: How to get and open it.
+
+    Raises:
+        ValueError: The published variant is two files, and the floor opens one.
     """
     manifest = case.manifest
     if settings.format == "published":
+        if case.variant.data:
+            msg = f"{case.name}: weights in a file of their own, expected them in the model's; take another format"
+            raise ValueError(msg)
         model, key = case.artifact / case.variant.file, shelf.key(case, case.variant.file)
     else:
         model = _optimised(case, settings)

@@ -16,7 +16,7 @@ def reference_peak_bytes(conditions: Conditions, case: Case) -> int:
     cpus, shelf = conditions.cpus, conditions.shelf
     environ = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{conditions.packages.floor}:{BUILT}:{RUNTIME_CLIENT}",
+        "PYTHONPATH": f"{conditions.packages.programs}:{BUILT}:{RUNTIME_CLIENT}",
         "PYTHONDONTWRITEBYTECODE": "1",
         "AWS_LAMBDA_FUNCTION_NAME": "inference",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(cpus.memory_mb),

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.interpreters import ROOT
@@ -24,18 +25,19 @@ class Packages:
     Attributes:
         bare: The plain handler as SAM's pip builder leaves it: whole wheels, no bytecode.
         compiled: The same with bytecode.
-        floor: `floor.py` and `imports.py` with bytecode; the wheels are those of `BUILT`.
+        programs: `floor.py` and `imports.py` with bytecode, to which others bring the wheels.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.bare, self.compiled, self.floor = (folder / name for name in ("bare", "compiled", "floor"))
+        self.bare, self.compiled, self.programs = (folder / name for name in ("bare", "compiled", "programs"))
 
-    def with_model(self, name: str, model: Path) -> Path:
-        """Return the package with bytecode and a model inside it."""
+    def with_model(self, name: str, files: Sequence[Path]) -> Path:
+        """Return the package with bytecode and a model's files inside it."""
         package = self.compiled.parent / f"with-{name}"
         shutil.rmtree(package, ignore_errors=True)
         shutil.copytree(self.compiled, package, copy_function=_link)
-        shutil.copy(model, package / "model.onnx")
+        for file in files:
+            shutil.copy(file, package)
         return package
 
 
@@ -49,7 +51,7 @@ def make_packages(python: Path) -> Packages:
         CalledProcessError: pip could not install the wheels.
     """
     packages = Packages(CACHE)
-    locked = re.findall(r"^([a-z0-9-]+==[^ ;\\]+)", (ROOT / "handlers" / "requirements.txt").read_text(), re.MULTILINE)
+    locked = re.findall(r"^([a-z0-9-]+==[^ ;\\]+)", (ROOT / "requirements" / "dev.txt").read_text(), re.MULTILINE)
     lock = CACHE / "locked.txt"
     text = "\n".join(locked) + "\n"
     if not lock.exists() or lock.read_text() != text:
@@ -70,12 +72,12 @@ def make_packages(python: Path) -> Packages:
         shutil.copytree(packages.bare, packages.compiled)
         subprocess.run([python, *_COMPILE, packages.compiled], check=True)
         constraints.rename(lock)  # last: what is only half made is made anew
-    packages.floor.mkdir(exist_ok=True)
+    packages.programs.mkdir(exist_ok=True)
     for package, program, compiled in (
         (packages.bare, "plain_handler.py", False),
         (packages.compiled, "plain_handler.py", True),
-        (packages.floor, "floor.py", True),
-        (packages.floor, "imports.py", True),
+        (packages.programs, "floor.py", True),
+        (packages.programs, "imports.py", True),
     ):
         shutil.copy(_PROGRAMS / program, package)
         if compiled:

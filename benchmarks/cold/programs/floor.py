@@ -3,7 +3,8 @@
 The interpreter, then the longer of the imports and of the bytes on their way, then the session, the goldens and one
 run. The bytes come in parallel ranges, by requests that were signed beforehand, straight into memory that the session
 reads; each part is hashed when its last byte is there. `main` speaks Lambda's Runtime API itself; `handler` is for
-awslambdaric. FLOOR_PLAN names the file with the plan that `benchmarks.cold.floor_plan` writes.
+awslambdaric. FLOOR_PLAN names the file with the plan that `benchmarks.cold.floor_plan` writes, FLOOR_WEB the
+modules that face the web.
 """
 
 import os
@@ -82,10 +83,11 @@ class Arrival:
 
 ARRIVALS = [Arrival(file) for file in PLAN["files"]]
 
-import fastapi  # noqa: E402, F401 - imported while the bytes arrive
-import mangum  # noqa: E402, F401
-import numpy as np  # noqa: E402
+import numpy as np  # noqa: E402 - imported while the bytes arrive
 import onnxruntime  # noqa: E402
+
+for _module in os.environ["FLOOR_WEB"].split():
+    __import__(_module)
 
 
 def open_session(path: str) -> onnxruntime.InferenceSession:

@@ -1,6 +1,6 @@
 """The reference: what people write by hand. Downloads with boto3 and opens the session at import; checks nothing.
 
-Where MODEL_KEY is not set the model is a file already, in the package.
+Without MODEL_KEYS the model is in the package.
 """
 
 import os
@@ -13,8 +13,9 @@ from mangum import Mangum
 from pydantic import BaseModel
 
 PATH = os.environ["MODEL_FILE"]
-if "MODEL_KEY" in os.environ:
-    boto3.client("s3").download_file(os.environ["MODEL_BUCKET"], os.environ["MODEL_KEY"], PATH)
+for key in os.environ.get("MODEL_KEYS", "").split():
+    target = os.path.join(os.path.dirname(PATH), os.path.basename(key))  # noqa: PTH118, PTH119, PTH120
+    boto3.client("s3").download_file(os.environ["MODEL_BUCKET"], key, target)
 session = onnxruntime.InferenceSession(PATH)
 DTYPES = {"FP32": "float32", "INT64": "int64", "INT32": "int32"}
 DATATYPES = {dtype: datatype for datatype, dtype in DTYPES.items()}

@@ -24,7 +24,12 @@ def shelf(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shel
 
 
 def run_floor(plan: Path, case: Case) -> "subprocess.CompletedProcess[str]":
-    environ = {"FLOOR_PLAN": str(plan), "PYTHONPATH": str(PROGRAMS), "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {
+        "FLOOR_PLAN": str(plan),
+        "FLOOR_WEB": "mangum",
+        "PYTHONPATH": str(PROGRAMS),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     return subprocess.run(
         [sys.executable, "-c", ASK],
         env=environ,

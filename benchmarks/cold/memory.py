@@ -12,7 +12,11 @@ __all__ = ["reference_peak_bytes"]
 
 
 def reference_peak_bytes(conditions: Conditions, case: Case) -> int:
-    """Measure a process of its own: see `programs/imports.py`."""
+    """Measure a process of its own: see `programs/imports.py`.
+
+    Raises:
+        RuntimeError: It failed; the message says why.
+    """
     cpus, shelf = conditions.cpus, conditions.shelf
     environ = {
         "PATH": os.environ["PATH"],
@@ -25,5 +29,8 @@ def reference_peak_bytes(conditions: Conditions, case: Case) -> int:
     model = case.artifact / case.variant.file
     command = [str(conditions.python), "-c", "import imports", str(model), str(cpus.count)]
     with started_on(cpus.function):
-        done = subprocess.run(command, env=environ | shelf.environment, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, env=environ | shelf.environment, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        msg = f"{case.name}: the reference of memory failed, expected a figure\n{done.stderr[-4000:]}"
+        raise RuntimeError(msg)
     return int(done.stdout.split()[-1])

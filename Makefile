@@ -84,8 +84,8 @@ bench: bench-warm bench-cold bench-throughput bench-models ## Measure, each figu
 bench-warm: .venv/installed ## What a warm invocation adds to the session's run
 	$(RUN) -m benchmarks.warm
 
-bench-cold: setup sam-build demo ## Process start to first answer, beside a plain handler
-	$(RUN) -m benchmarks.cold
+bench-cold: setup sam-build ## Process start to first answer, beside a floor and plain handlers; MODELS="..." names some
+	$(RUN) -m benchmarks.cold $(MODELS)
 
 bench-throughput: .venv/installed peers demo ## Requests a second of `lambdaserve serve` over HTTP, beside a bare application and the peers
 	$(RUN) -m benchmarks.throughput

@@ -25,6 +25,7 @@ from export.search import Budget, ErrorMeter
 from export.source import ModelSource
 from export.splits import cut, length_of
 from export.variants import VARIANTS, Variants, try_variants
+from export.weights_file import split_weights
 from handlers.registry.manifest import Calibration
 from handlers.runtime.session import Session
 from handlers.tasks.arrays import Arrays
@@ -105,6 +106,8 @@ class _Build:
         meter = ErrorMeter(seen, self._folder, options.threads, self._budget)
         calibration = samples.calibration
         tried = try_variants(options.variants, fp32, calibration, bench, meter, self._progress, steered=bool(steering))
+        for candidate in (fp32, *tried.candidates):
+            split_weights(candidate.path)  # not before: quantisers and optimisers make one file of one file
         with self._progress.step("Timing"):
             measured = self._timed(fp32, tried)
         report = make_report(

@@ -11,6 +11,7 @@ from export.judge import Judge
 from export.measure import MAX_SLOWDOWN, interleaved_medians_ms
 from export.metrics import output_errors
 from export.report import Confusion, FloatNode, OutputError, Preference
+from export.weights_file import weights_path
 from handlers.errors import LambdaserveError
 from handlers.registry.manifest import Gate
 from handlers.runtime.goldens import Golden, replay
@@ -47,19 +48,10 @@ class Candidate:
         """Size of its files."""
         return size_bytes(self.path)
 
-    @property
-    def data_path(self) -> Path:
-        """Where its weights are if they are too many for one file."""
-        return _data_path(self.path)
-
-
-def _data_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.data")
-
 
 def size_bytes(path: Path) -> int:
     """Return the size of a model's file, and of the one with its weights if there is one."""
-    return sum(file.stat().st_size for file in (path, _data_path(path)) if file.exists())
+    return sum(file.stat().st_size for file in (path, weights_path(path)) if file.exists())
 
 
 @dataclass

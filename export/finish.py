@@ -21,6 +21,7 @@ from export.report_page import REPORT_PAGE, to_html
 from export.reporting import Measured
 from export.source import ModelSource
 from export.sources.tokenizer import TOKENIZER_FILE
+from export.weights_file import weights_path
 from handlers import __version__
 from handlers.registry.fetch import describe_file
 from handlers.registry.manifest import (
@@ -111,11 +112,12 @@ def write_artifact(  # noqa: PLR0913, PLR0917 - all that a build has made
 def _variant(
     candidate: Candidate, measured: Measured, example: Arrays, batching: Batching | None, threads: int
 ) -> Variant:
+    data = weights_path(candidate.path)
     memory = memory_use(candidate.path, example, threads, batching)
     return Variant(
         name=candidate.name,
         file=candidate.path.name,
-        data=candidate.data_path.name if candidate.data_path.exists() else None,
+        data=data.name if data.exists() else None,
         gate=candidate.gate,
         latency_ms=measured.latencies_ms[candidate.name],
         latency_fp32_ms=measured.latencies_ms[FP32],

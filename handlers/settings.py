@@ -11,9 +11,10 @@ from typing import TypeVar
 from handlers.errors import InvalidSetting, LambdaserveError
 from handlers.memory import machine_memory_bytes
 from handlers.registry.names import check_alias, check_model_name
+from handlers.registry.stores.s3_access import S3Access
 from handlers.registry.stores.s3_url import split_s3_url
 
-__all__ = ["Settings", "default_model_memory_mb", "default_threads", "largest_payload_bytes"]
+__all__ = ["Settings", "default_model_memory_mb", "default_threads", "find_s3_access", "largest_payload_bytes"]
 
 T = TypeVar("T")
 
@@ -147,6 +148,11 @@ def default_threads(environ: Mapping[str, str] = os.environ) -> int:
     if not memory_mb.isdecimal():
         return cores
     return max(1, min(cores, round(int(memory_mb) / _MB_PER_VCPU)))
+
+
+def find_s3_access(bucket: str, environ: Mapping[str, str] = os.environ) -> S3Access | None:
+    """Return how to read from a bucket without boto3; None where only boto3 can tell."""
+    return S3Access.from_environ(bucket, environ)
 
 
 def largest_payload_bytes(environ: Mapping[str, str] = os.environ) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fastapi import FastAPI
 from mangum import Mangum
+from starlette.applications import Starlette
 
 __all__ = ["Answer", "Invoker", "Request", "binary_request", "json_request", "time_ms"]
 
@@ -72,7 +72,7 @@ class Answer:
 class Invoker:
     """An application behind Mangum."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: Starlette) -> None:
         """Wrap the application."""
         self._handler = Mangum(app, lifespan="off")
 

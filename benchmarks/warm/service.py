@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from handlers.api.app import create_app
 from handlers.api.service import Service
@@ -17,7 +17,7 @@ from handlers.telemetry import Telemetry
 __all__ = ["make_app", "silence"]
 
 
-def make_app(store_url: str) -> tuple[FastAPI, Models]:
+def make_app(store_url: str) -> tuple[Starlette, Models]:
     """Return the application over a store, and its models, all loaded."""
     settings = Settings(store_url=store_url)
     telemetry = Telemetry("INFO")

@@ -1,20 +1,16 @@
 """The web application: the same one on Lambda and in `lambdaserve serve`."""
 
 from collections.abc import Sequence
-from functools import partial
 
-from fastapi import FastAPI
-from fastapi.telemetry import TelemetryConfig
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp
 
-from handlers import __version__
-from handlers.api import kserve, oip, openai, pages, payloads, sagemaker
 from handlers.api.boundary import Boundary
+from handlers.api.routes import add_other_routes, first_routes
 from handlers.api.service import Service
 from handlers.api.shortcut import Shortcut
 from handlers.api.statuses import error_response, refusal
@@ -23,38 +19,29 @@ from handlers.errors import LambdaserveError
 __all__ = ["create_app"]
 
 
-def create_app(service: Service, *, cors_origins: Sequence[str] = (), base_path: str = "") -> FastAPI:
+def create_app(service: Service, *, cors_origins: Sequence[str] = (), base_path: str = "") -> Starlette:
     """Return the application that answers for the models of `service`.
+
+    A Starlette application, not FastAPI's subclass of it: bodies are read by the protocols' own parsers and described
+    from the served models, so that FastAPI had nothing to do but to be imported, for longer than all else together
+    (docs/decisions/0006). FastAPI applications can mount it.
 
     Args:
         service: The models, and what the protocols share.
         cors_origins: Origins whose pages may call it; "*": all.
         base_path: What a custom domain or a proxy puts before the paths, as `/ml`.
     """
-    # pages about the API are made from the loaded models, not from Python signatures; a redirect would lose the stage
-    # that API Gateway puts before the path
-    app = _Application(service, cors_origins, base_path)
+    app = Starlette(
+        middleware=[
+            Middleware(Boundary, service=service, cors_origins=cors_origins, base_path=base_path),
+            Middleware(Shortcut),
+        ],
+        exception_handlers={LambdaserveError: _refuse, HTTPException: _refuse_route},
+    )
+    first_routes(app.router)
+    app.router.redirect_slashes = False  # a redirect would lose the stage that API Gateway puts before the path
     app.state.service = service
-    routes = [*oip.routes, *kserve.routes, *openai.routes, *sagemaker.routes, *payloads.routes, *pages.routes]
-    app.router.routes.extend(routes)
-    app.add_exception_handler(LambdaserveError, _refuse)
-    app.add_exception_handler(HTTPException, _refuse_route)
     return app
-
-
-class _Application(FastAPI):
-    """FastAPI with the layers that are needed here and no others: each of its own takes some microseconds of a call."""
-
-    def __init__(self, service: Service, cors_origins: Sequence[str], base_path: str) -> None:
-        telemetry: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
-        super().__init__(
-            title="lambdaserve", version=__version__, openapi_url=None, redirect_slashes=False, telemetry=telemetry
-        )
-        self._bound = partial(Boundary, service=service, cors_origins=cors_origins, base_path=base_path)
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """Return what every request goes through. `Boundary` answers for faults, so that nothing else has to."""
-        return self._bound(Shortcut(ExceptionMiddleware(self.router, self.exception_handlers)))
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
@@ -82,6 +69,7 @@ _NOT_ALLOWED = 405
 
 def _allowed_methods(request: Request) -> list[str]:
     """Return the methods of all routes that the path matches: Starlette names those of the first alone."""
+    add_other_routes(request.app.router)
     routes = [route for route in request.app.router.routes if isinstance(route, Route)]
     matching = [route.methods or set() for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return sorted({"OPTIONS"}.union(*matching))

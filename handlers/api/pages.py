@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -62,7 +62,7 @@ async def _openapi(request: Request) -> Response:
     return Response(document, media_type="application/json", headers={"Cache-Control": "no-cache"})
 
 
-def _build(app: FastAPI, descriptions: "Descriptions", root: str) -> tuple[object, bytes]:
+def _build(app: Starlette, descriptions: "Descriptions", root: str) -> tuple[object, bytes]:
     """Return what the document is made for, and itself."""
     from handlers.api.openapi.document import build_document
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Scope
 
-__all__ = ["Service", "service_of"]
+__all__ = ["Service", "model_of", "service_of"]
 
 T = TypeVar("T")
 
@@ -194,6 +194,12 @@ def service_of(request: "Request") -> Service:
     """Return the service of the application that got the request."""
     service: Service = request.app.state.service
     return service
+
+
+async def model_of(request: "Request") -> LoadedModel:
+    """Return the model, of the version if one is named, that a request's path names. Raises as `Service.model`."""
+    names = request.path_params
+    return await service_of(request).model(request.scope, names["model"], names.get("version"))
 
 
 def _wait_s(visit: Visit) -> float:

@@ -36,7 +36,6 @@ NEVER_LOADED = (
     "**/*.pyi",
     "**/*.pxd",
     "**/*.h",
-    "**/.agents",  # notes for coding assistants inside fastapi
     "numpy/conftest.py",
     "numpy/f2py",  # a Fortran compiler's front end
     "numpy/_pyinstaller",

@@ -1,10 +1,6 @@
-"""Brings files of a version from the store to disk, each part checked as it lands."""
+"""What a version is made of: its manifest in the store, and the description of each of its files."""
 
 import hashlib
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 from handlers.errors import CorruptFile, ObjectNotFound
@@ -12,9 +8,7 @@ from handlers.registry.manifest import MANIFEST_FILE, PART_BYTES, FileEntry, Man
 from handlers.registry.names import file_key
 from handlers.registry.stores import Store
 
-__all__ = ["describe_file", "fetch_files", "fetch_manifest"]
-
-_CONNECTIONS = 8  # one connection to S3 brings about 75 MB/s, a function about 300
+__all__ = ["describe_file", "fetch_manifest"]
 
 
 def fetch_manifest(store: Store, model: str, version: str) -> Manifest:
@@ -36,47 +30,6 @@ def fetch_manifest(store: Store, model: str, version: str) -> Manifest:
         msg = f"{key}: describes {manifest.model} version {manifest.version}, expected {model} version {version}"
         raise CorruptFile(msg)
     return manifest
-
-
-def fetch_files(store: Store, manifest: Manifest, files: Sequence[str], folder: Path) -> None:
-    """Write files of a published version into `folder`, all their parts in parallel, each hashed as it lands.
-
-    Raises:
-        CorruptFile: One is missing, shorter, or other than the manifest says. None is to be used then.
-        StoreUnavailable: The store could not be asked.
-    """
-    with ExitStack() as stack:
-        parts = []
-        pool = stack.enter_context(ThreadPoolExecutor(_CONNECTIONS, "fetch"))
-        for name in files:
-            entry = manifest.files[name]
-            key = file_key(manifest.model, str(manifest.version), name)
-            target = stack.enter_context((folder / name).open("wb"))
-            parts += [
-                pool.submit(_fetch_part, store, key, entry, number, target.fileno())
-                for number in range(len(entry.parts))
-            ]
-        stack.callback(pool.shutdown, cancel_futures=True)
-        for part in parts:
-            part.result()
-
-
-def _fetch_part(store: Store, key: str, entry: FileEntry, number: int, descriptor: int) -> None:
-    offset = number * PART_BYTES
-    length = min(PART_BYTES, entry.size - offset)
-    try:
-        data = store.read_range(key, offset, length)
-    except ObjectNotFound as error:
-        msg = f"{key}: missing, expected {entry.size} bytes with sha256 {entry.sha256}"
-        raise CorruptFile(msg) from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != entry.parts[number]:
-        which = "" if len(entry.parts) == 1 else f" in bytes {offset} to {offset + length - 1}"
-        msg = f"{key}: {len(data)} bytes with sha256 {found}{which}, expected {length} with {entry.parts[number]}"
-        raise CorruptFile(msg)
-    written = 0
-    while written < length:
-        written += os.pwrite(descriptor, memoryview(data)[written:], offset + written)
 
 
 def describe_file(path: Path) -> FileEntry:

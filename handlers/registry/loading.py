@@ -13,7 +13,8 @@ from handlers.errors import ArtifactError, InsufficientMemory, LambdaserveError,
 from handlers.memory import release_memory
 from handlers.pace import Pace
 from handlers.registry.aliases import resolve_alias
-from handlers.registry.fetch import fetch_files, fetch_manifest
+from handlers.registry.download import Download
+from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import Manifest, TensorSpec, Variant
 from handlers.registry.stores import Store
 from handlers.settings import Settings
@@ -104,11 +105,13 @@ def load_model(store: Store, name: str, settings: Settings, observer: LoadObserv
         version = resolve_alias(store, name, settings.alias)
     with clock.phase("manifest"):
         manifest = fetch_manifest(store, name, version)
-    with tempfile.TemporaryDirectory(prefix="lambdaserve-", dir=settings.scratch_dir) as folder:
-        opening = _Opening(store, manifest, Path(folder), clock, settings.threads)
+    with (
+        tempfile.TemporaryDirectory(prefix="lambdaserve-", dir=settings.scratch_dir) as scratch,
+        Download(store, manifest, Path(scratch)) as download,
+    ):
+        opening = _Opening(manifest, Path(scratch), download, clock, settings.threads)
         variant, session = opening.first_right_variant(observer, reserve)
-        with clock.phase("task"):
-            task = _open_task(manifest, Path(folder))
+        task = opening.task
     pace = Pace(count_elements(manifest), variant.latency_ms / 1000)
     return LoadedModel(name, version, manifest, variant, session, task, clock.phases_ms, pace)
 
@@ -117,9 +120,9 @@ def load_model(store: Store, name: str, settings: Settings, observer: LoadObserv
 class _Opening:
     """What opening the variants of a version shares."""
 
-    store: Store
     manifest: Manifest
     folder: Path
+    download: Download
     clock: PhaseClock
     threads: int
 
@@ -140,8 +143,7 @@ class _Opening:
                 if isinstance(error, InsufficientMemory):
                     too_large = too_large or InsufficientMemory(str(error))
             finally:
-                for file in variant.files:
-                    (self.folder / file).unlink(missing_ok=True)
+                self.download.remove(variant.files)
             release_memory()  # the next one may take the room of this one's session, which went with the error
         if too_large is not None:
             raise too_large
@@ -153,28 +155,35 @@ class _Opening:
         raise ModelNotReady(msg)
 
     def _right_session(self, variant: Variant) -> "Session":
-        with self.clock.phase("fetch"):
-            beside = [self.manifest.goldens.file, *([self.manifest.tokenizer] if self.manifest.tokenizer else [])]
-            missing = [file for file in (*beside, *variant.files) if not (self.folder / file).exists()]
-            fetch_files(self.store, self.manifest, missing, self.folder)
+        manifest = self.manifest
+        beside = [manifest.goldens.file, *([manifest.tokenizer] if manifest.tokenizer else [])]
+        self.download.begin([*beside, *variant.files])
         with self.clock.phase("runtime_import"):
-            # not before: while numpy and onnxruntime are imported, which takes longer than most fetches, others fetch
+            # not before: numpy and onnxruntime take as long to import as most models take to arrive
             from handlers.runtime.goldens import check_goldens, read_goldens
             from handlers.runtime.session import Session
-        goldens = read_goldens(self.folder / self.manifest.goldens.file, self.manifest)
+        with self.clock.phase("fetch"):
+            self.download.wait(beside)
+        goldens = read_goldens(self.folder / manifest.goldens.file, manifest)
+        _ = self.task  # while the weights are still on their way
+        with self.clock.phase("fetch"):
+            self.download.wait(variant.files)
         with self.clock.phase("session"):
             session = Session(self.folder / variant.file, threads=self.threads)
-            session.check_signature(self.manifest.inputs, self.manifest.outputs)
+            session.check_signature(manifest.inputs, manifest.outputs)
         with self.clock.phase("goldens"):
-            check_goldens(session, goldens, self.manifest.goldens, variant)
+            check_goldens(session, goldens, manifest.goldens, variant)
         return session
 
+    @cached_property
+    def task(self) -> "Task":
+        """What stands between users and tensors. Its tokenizer must have arrived."""
+        manifest = self.manifest
+        with self.clock.phase("task"):
+            from handlers.tasks.opening import open_task  # not before numpy is imported
 
-def _open_task(manifest: Manifest, folder: Path) -> "Task":
-    from handlers.tasks.opening import open_task  # not before numpy is imported, which the session has seen to
-
-    tokenizer = folder / manifest.tokenizer if manifest.tokenizer else None
-    return open_task(manifest.task, manifest.inputs, manifest.outputs, tokenizer)
+            tokenizer = self.folder / manifest.tokenizer if manifest.tokenizer else None
+            return open_task(manifest.task, manifest.inputs, manifest.outputs, tokenizer)
 
 
 def count_elements(manifest: Manifest) -> int:

@@ -95,7 +95,7 @@ class Gate(_Part, frozen=True):
 class Variant(_Part, frozen=True, kw_only=True):
     """One encoding of the version.
 
-    `data` holds the weights of `file` where they are too many for it; both lie in one folder when it is opened.
+    `data` holds the weights of `file` where they are not in it; both lie in one folder when it is opened.
     `latency_ms` and `latency_fp32_ms` are medians of interleaved runs on the example inputs where it was built;
     `peak_memory_bytes` is what opening and one run added to a process, and `sample_memory_bytes` what one more sample
     like the example's adds to a run, None where axis 0 does not count samples; `golden_tolerance` is, by output, the

@@ -46,7 +46,8 @@ def test_artifact_holds_what_its_manifest_names_and_nothing_that_was_rejected(la
     manifest = read_artifact(large.folder)
     packaged = [trial.name for trial in large.report.trials if trial.verdict in {"chosen", "packaged"}]
     assert sorted(variant.name for variant in manifest.variants) == sorted(packaged)
-    files = {f"{name}.onnx" for name in packaged}
+    files = {file for variant in manifest.variants for file in variant.files}
+    assert {f"{name}.onnx" for name in packaged} <= files
     assert {path.name for path in large.folder.iterdir()} == files | OTHER_FILES
     assert set(manifest.files) == files | {"report.json", "report.html", "goldens.npz"}
 

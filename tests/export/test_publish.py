@@ -14,9 +14,10 @@ from export.package import read_artifact
 from export.publish import Published, publish
 from handlers.errors import CorruptFile, InvalidName, LambdaserveError, ObjectNotFound, StoreUnavailable
 from handlers.registry.aliases import read_aliases, resolve_alias
-from handlers.registry.fetch import fetch_files, fetch_manifest
+from handlers.registry.fetch import fetch_manifest
 from handlers.registry.names import aliases_key, file_key, versions_prefix
 from handlers.registry.stores import Progress, Store, StoredObject, open_store
+from tests.downloads import download
 from tests.export.conftest import Built
 from tests.export.sources import contents, silent
 
@@ -39,6 +40,9 @@ class FailingStore:
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         return self._store.read_range(key, offset, length)
+
+    def read_into(self, key: str, offset: int, buffer: memoryview) -> int:
+        return self._store.read_into(key, offset, buffer)
 
     def list_folders(self, prefix: str) -> Iterator[str]:
         return self._store.list_folders(prefix)
@@ -69,7 +73,7 @@ def assert_complete(store: Store, version: str, folder: Path) -> None:
     """Fetch every file of a version, hashed, and compare it with the artifact that was published."""
     manifest = fetch_manifest(store, "tiny", version)
     folder.mkdir(parents=True)
-    fetch_files(store, manifest, list(manifest.files), folder)
+    download(store, manifest, list(manifest.files), folder)
     assert {path.name for path in folder.iterdir()} == set(manifest.files)
 
 

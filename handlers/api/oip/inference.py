@@ -11,10 +11,9 @@ from handlers.api.bodies import read_body
 from handlers.api.call import Call
 from handlers.api.headers import header
 from handlers.api.oip.answer import InferAnswer, write_answer
-from handlers.api.oip.metadata import model_of
 from handlers.api.oip.request import read_request
 from handlers.api.predictions import JSON_BYTES, answer_predictions, asks_for_predictions
-from handlers.api.service import Service, service_of
+from handlers.api.service import Service, model_of, service_of
 from handlers.errors import InvalidInput
 from handlers.registry.loading import LoadedModel
 

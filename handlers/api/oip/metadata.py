@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from handlers import __version__
 from handlers.api.oip.classification import labels_of
-from handlers.api.service import service_of
+from handlers.api.service import model_of, service_of
 from handlers.api.statuses import json_response
 from handlers.errors import ModelNotReady
 from handlers.registry.loading import LoadedModel
@@ -16,17 +16,11 @@ from handlers.registry.manifest import TensorSpec
 from handlers.tasks.definitions import task_kind
 from handlers.telemetry import request_id
 
-__all__ = ["model_of", "routes"]
+__all__ = ["routes"]
 
 _EXTENSIONS = ("binary_tensor_data", "classification", "statistics")
 _MANAGED = "model_repository"
 """Named only where models can be loaded and unloaded; the index of the repository is answered everywhere."""
-
-
-async def model_of(request: Request) -> LoadedModel:
-    """Return the model, of the version if one is named, that a request's path names. Raises as `Service.model`."""
-    names = request.path_params
-    return await service_of(request).model(request.scope, names["model"], names.get("version"))
 
 
 async def _live(_: Request) -> Response:

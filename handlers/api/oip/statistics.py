@@ -11,8 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from handlers.api.counters import Duration, ModelCounts
-from handlers.api.oip.metadata import model_of
-from handlers.api.service import service_of
+from handlers.api.service import model_of, service_of
 from handlers.api.statuses import json_response
 
 __all__ = ["routes"]

@@ -41,6 +41,13 @@ class Store(Protocol):
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`; fewer where the object ends sooner. Raises as `read` does."""
 
+    def read_into(self, key: str, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer`, of bytes, from `offset` and return how many there were: fewer where the object ends sooner.
+
+        They are received where they are wanted, without a copy where that can be, and without holding the GIL. If this
+        raises, `buffer` holds anything. Raises as `read` does.
+        """
+
     def list_folders(self, prefix: str) -> Iterator[str]:
         """Yield the names (not the keys) of the folders directly below `prefix`, sorted; none if it does not exist.
 
@@ -68,7 +75,7 @@ class Store(Protocol):
 
 
 def open_store(url: str) -> Store:
-    """Return the store behind `file:///folder` or `s3://bucket[/prefix]`. Imports boto3 only for the latter.
+    """Return the store behind `file:///folder` or `s3://bucket[/prefix]`. The latter imports boto3 when first needed.
 
     Raises:
         InvalidSetting: The URL is of neither form.
@@ -79,7 +86,6 @@ def open_store(url: str) -> Store:
 
         return FolderStore.from_url(url)
     if separator and scheme == "s3":
-        # boto3 takes 0.2 s to import: only who needs it pays for it
         from handlers.registry.stores.s3 import S3Store
 
         return S3Store.from_url(url)

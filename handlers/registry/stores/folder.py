@@ -62,6 +62,16 @@ class FolderStore:
             file.seek(offset)
             return file.read(length)
 
+    def read_into(self, key: str, offset: int, buffer: memoryview) -> int:
+        """See `Store.read_into`."""
+        path = self.root / check_key(key)
+        filled = 0
+        with _reading(path), path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            while count := file.readinto(buffer[filled:]):
+                filled += count
+        return filled
+
     def list_folders(self, prefix: str) -> Iterator[str]:
         """See `Store.list_folders`. As in S3, a folder is there when there is an object in it."""
         folder = self.root / check_prefix(prefix)

@@ -1,55 +1,39 @@
-"""The store in S3: `s3://bucket[/prefix]`. Endpoint, region and credentials are the standard AWS settings of boto3."""
+"""The store in S3: `s3://bucket[/prefix]`. Endpoint, region and credentials are the standard AWS settings of boto3.
 
-import io
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+Reads go without boto3 where the environment says all that it takes, as Lambda's does; the rest is for boto3, which is
+imported with the first call that needs it.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
-from uuid import uuid4
+from typing import TYPE_CHECKING, TypeVar
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-from handlers.errors import InvalidSetting, ObjectChanged, ObjectExists, StoreError, StoreUnavailable
 from handlers.registry.stores import Progress, StoredObject
-from handlers.registry.stores.keys import check_key, check_prefix, is_segment
-from handlers.registry.stores.s3_errors import FAILURES, explain, is_missing_object, status
-from handlers.registry.stores.s3_upload import WRITE_ID, Uploads
+from handlers.registry.stores.keys import check_key, check_prefix
+from handlers.registry.stores.s3_reads import NeedsBoto3, S3Reads
 from handlers.registry.stores.s3_url import split_s3_url
+from handlers.settings import find_s3_access
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import PutObjectRequestTypeDef
+    from handlers.registry.stores.s3_boto3 import Boto3Store
 
 __all__ = ["S3Store"]
 
-_CONFIG = Config(
-    signature_version="s3v4",
-    connect_timeout=3,
-    read_timeout=10,  # of silence, not for the whole body
-    # Three times 10 s and two pauses at worst: a dead S3 shows as an error, not as a hanging publish.
-    retries={"mode": "standard", "total_max_attempts": 3},
-    max_pool_connections=16,  # 8 ranges in parallel, and what else goes on
-    # Path-style with an endpoint from the settings or a dot in the bucket's name (no certificate is good for
-    # `a.b.s3.amazonaws.com`), else the bucket in the host name, as AWS prefers.
-    s3={"addressing_style": "auto"},
-)
-_CONFLICT_WAITS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+T = TypeVar("T")
 
 
 @dataclass
 class S3Store:
-    """Objects of `bucket` whose keys start with `prefix` (empty, or ending in `/`)."""
+    """Objects of `bucket` whose keys start with `prefix` (empty, or ending in `/`). `reads`: None where boto3 must."""
 
     url: str
     bucket: str
     prefix: str
-    client: "S3Client" = field(repr=False)
-    uploads: Uploads = field(repr=False)
+    reads: S3Reads | None = field(repr=False)
+    _boto3: "Boto3Store | None" = field(default=None, repr=False)
+    _opening: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
     def from_url(cls, url: str) -> "S3Store":
@@ -59,109 +43,60 @@ class S3Store:
             InvalidSetting: The URL is not of this form, or the AWS settings make no sense.
         """
         bucket, prefix = split_s3_url(url)
-        try:
-            client = boto3.session.Session().client("s3", config=_CONFIG)
-        except (BotoCoreError, ValueError) as error:
-            msg = f"AWS settings: {error}, expected what boto3 needs to open {url}"
-            raise InvalidSetting(msg) from error
-        return cls(f"s3://{bucket}/{prefix}".removesuffix("/"), bucket, prefix, client, Uploads(client))
+        access = find_s3_access(bucket)
+        store = cls(
+            f"s3://{bucket}/{prefix}".removesuffix("/"), bucket, prefix, S3Reads(access, bucket) if access else None
+        )
+        if access is None:
+            store.open_boto3()
+        return store
+
+    def open_boto3(self) -> "Boto3Store":
+        """Return the same store as boto3 sees it. Raises as `from_url`."""
+        with self._opening:
+            if self._boto3 is None:
+                from handlers.registry.stores.s3_boto3 import Boto3Store  # 0.2 s
+
+                self._boto3 = Boto3Store.open(self.url, self.bucket, self.prefix)
+            return self._boto3
 
     def read(self, key: str) -> StoredObject:
         """See `Store.read`."""
-        with self._asking(check_key(key)):
-            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
-            return StoredObject(answer["Body"].read(), answer["ETag"])
+        full = self.prefix + check_key(key)
+        return self._read(lambda reads: reads.read(full), lambda boto3: boto3.read(key))
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """See `Store.read_range`."""
-        last = offset + max(length, 1) - 1  # there is no way to ask for 0 bytes
-        with self._asking(check_key(key)):
-            try:
-                answer = self.client.get_object(
-                    Bucket=self.bucket, Key=self.prefix + key, Range=f"bytes={offset}-{last}"
-                )
-            except ClientError as error:
-                if status(error) == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                    return b""
-                raise
-            return answer["Body"].read()[:length]
+        full = self.prefix + check_key(key)
+        return self._read(
+            lambda reads: reads.read_range(full, offset, length), lambda boto3: boto3.read_range(key, offset, length)
+        )
+
+    def read_into(self, key: str, offset: int, buffer: memoryview) -> int:
+        """See `Store.read_into`."""
+        full = self.prefix + check_key(key)
+        return self._read(
+            lambda reads: reads.read_into(full, offset, buffer), lambda boto3: boto3.read_into(key, offset, buffer)
+        )
 
     def list_folders(self, prefix: str) -> Iterator[str]:
         """See `Store.list_folders`."""
         full = self.prefix + check_prefix(prefix)
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=full, Delimiter="/")
-        with self._asking(prefix):
-            found = [folder["Prefix"][len(full) : -1] for page in pages for folder in page.get("CommonPrefixes", ())]
-        return iter(sorted(filter(is_segment, found)))  # S3 sorts `a-b/` before `a/`
+        return self._read(lambda reads: reads.list_folders(full), lambda boto3: boto3.list_folders(prefix))
 
     def create(self, key: str, content: bytes | Path, progress: Progress | None = None) -> str:
         """See `Store.create`. S3 takes at most 5 GiB in one request."""
-        request = self._put_request(check_key(key))
-        request["IfNoneMatch"] = "*"
-        refusal = ObjectExists(f"{self.url}/{key}: exists already, expected nothing there; it is untouched")
-        if isinstance(content, Path):
-            with self.uploads.open(request["Metadata"][WRITE_ID], content, progress) as file:
-                return self._put(key, request, file, refusal)
-        etag = self._put(key, request, io.BytesIO(content), refusal)
-        if progress is not None:
-            progress(len(content))
-        return etag
+        return self.open_boto3().create(key, content, progress)
 
     def replace(self, key: str, data: bytes, etag: str) -> str:
         """See `Store.replace`."""
-        request = self._put_request(check_key(key))
-        request["IfMatch"] = etag
-        refusal = ObjectChanged(f"{self.url}/{key}: other content or none, expected {etag}; read it again")
-        return self._put(key, request, io.BytesIO(data), refusal)
+        return self.open_boto3().replace(key, data, etag)
 
-    def _put_request(self, key: str) -> "PutObjectRequestTypeDef":
-        return {"Bucket": self.bucket, "Key": self.prefix + key, "Metadata": {WRITE_ID: uuid4().hex}}
-
-    def _put(self, key: str, request: "PutObjectRequestTypeDef", body: IO[bytes], refusal: StoreError) -> str:
-        """Write if the condition in `request` holds and return the etag, else raise `refusal`."""
-        with self._asking(key):
+    def _read(self, ask: Callable[[S3Reads], T], ask_boto3: Callable[["Boto3Store"], T]) -> T:
+        reads = self.reads
+        if reads is not None:
             try:
-                return self._put_decided(request, body)
-            except ClientError as error:
-                missing = "IfMatch" in request and is_missing_object(error)
-                if status(error) != HTTPStatus.PRECONDITION_FAILED and not missing:
-                    raise
-                # The answer to a first try can get lost. The SDK then tries again and meets what it wrote itself.
-                written = self._etag_of_write(request)
-                if written is not None:
-                    return written
-                if "IfMatch" in request and error.response["ResponseMetadata"]["RetryAttempts"]:
-                    msg = f"{self.url}/{key}: no answer and then another write, expected one answer; read it again"
-                    raise StoreUnavailable(msg) from error
-                raise refusal from error
-
-    def _put_decided(self, request: "PutObjectRequestTypeDef", body: IO[bytes]) -> str:
-        """Write as soon as no other write to the key is under way (until then S3 answers 409), if that is soon."""
-        request["Body"] = body
-        waits_s = iter(_CONFLICT_WAITS_S)
-        while True:
-            body.seek(0)
-            try:
-                return self.client.put_object(**request)["ETag"]
-            except ClientError as error:
-                wait_s = next(waits_s, None)
-                if status(error) != HTTPStatus.CONFLICT or wait_s is None:
-                    raise
-            time.sleep(wait_s)
-
-    def _etag_of_write(self, request: "PutObjectRequestTypeDef") -> str | None:
-        """Return the etag of what is stored if it was this very request that wrote it."""
-        try:
-            stored = self.client.head_object(Bucket=request["Bucket"], Key=request["Key"])
-        except ClientError as error:
-            if is_missing_object(error):
-                return None
-            raise
-        return stored["ETag"] if stored["Metadata"].get(WRITE_ID) == request["Metadata"][WRITE_ID] else None
-
-    @contextmanager
-    def _asking(self, key: str) -> Iterator[None]:
-        try:
-            yield
-        except FAILURES as error:
-            raise explain(error, f"{self.url}/{key}", self.bucket) from error
+                return ask(reads)
+            except NeedsBoto3:
+                self.reads = None  # and so would all the others
+        return ask_boto3(self.open_boto3())

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from handlers.errors import CorruptFile
-from handlers.registry.fetch import describe_file, fetch_files, fetch_manifest
+from handlers.registry.fetch import describe_file, fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE, PART_BYTES, Manifest, encode_manifest
 from handlers.registry.names import file_key
 from handlers.registry.stores import Store, open_store
 from tests.artifacts import make_artifact
+from tests.downloads import download
 from tests.graphs import affine
 
 BIG = bytes(range(256)) * (PART_BYTES // 256) * 2 + b"the third part"
@@ -61,7 +62,7 @@ def test_files_arrive_as_they_were_published(
     for name in manifest.files:
         put(store, name, (artifact[0] / name).read_bytes())
 
-    fetch_files(store, manifest, list(manifest.files), tmp_path)
+    download(store, manifest, list(manifest.files), tmp_path)
 
     assert {name: (tmp_path / name).read_bytes() for name in manifest.files} == {
         name: (artifact[0] / name).read_bytes() for name in manifest.files
@@ -76,7 +77,7 @@ def test_one_flipped_byte_in_the_second_part_is_refused_with_the_file_and_both_h
     key = put(store, "big.bin", bytes(altered))
 
     with pytest.raises(CorruptFile) as refusal:
-        fetch_files(store, manifest, ["big.bin"], tmp_path)
+        download(store, manifest, ["big.bin"], tmp_path)
 
     found = sha256(bytes(altered[PART_BYTES : 2 * PART_BYTES]))
     expected = manifest.files["big.bin"].parts[1]
@@ -93,14 +94,14 @@ def test_a_truncated_file_is_refused_with_both_sizes(
     key = put(store, "big.bin", BIG[:length])
 
     with pytest.raises(CorruptFile, match=rf"^{key}: \d+ bytes with sha256 [0-9a-f]{{64}}.*, expected \d+ with"):
-        fetch_files(store, manifest, ["big.bin"], tmp_path)
+        download(store, manifest, ["big.bin"], tmp_path)
 
 
 def test_a_file_of_one_part_is_refused_with_its_whole_hash(store: Store, manifest: Manifest, tmp_path: Path) -> None:
     key = put(store, "fp32.onnx", b"something else")
 
     with pytest.raises(CorruptFile) as refusal:
-        fetch_files(store, manifest, ["fp32.onnx"], tmp_path)
+        download(store, manifest, ["fp32.onnx"], tmp_path)
 
     entry = manifest.files["fp32.onnx"]
     found = f"14 bytes with sha256 {sha256(b'something else')}"
@@ -111,7 +112,7 @@ def test_a_missing_file_is_refused_with_what_was_expected(store: Store, manifest
     entry = manifest.files["fp32.onnx"]
 
     with pytest.raises(CorruptFile) as refusal:
-        fetch_files(store, manifest, ["fp32.onnx"], tmp_path)
+        download(store, manifest, ["fp32.onnx"], tmp_path)
 
     key = file_key("m", "1", "fp32.onnx")
     assert str(refusal.value) == f"{key}: missing, expected {entry.size} bytes with sha256 {entry.sha256}"

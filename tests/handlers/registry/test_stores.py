@@ -35,6 +35,22 @@ RACERS = 16
 MIB = 1 << 20
 
 
+@pytest.fixture(params=["file", "s3", "boto3"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """As the fixture for everybody, and a third time in S3, read by boto3."""
+    if request.param == "file":
+        return (tmp_path / "store").as_uri()
+    request.getfixturevalue("s3_environment")
+    if request.param == "boto3":
+        request.getfixturevalue("reading_by_boto3")
+    return f"s3://{request.getfixturevalue('s3_bucket')}/{uuid4().hex}/prefix"
+
+
+@pytest.fixture
+def reading_by_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_USE_DUALSTACK_ENDPOINT", "false")  # changes nothing, but that is for boto3 to know
+
+
 @pytest.fixture
 def store(store_url: str) -> Store:
     return open_store(store_url)
@@ -77,12 +93,22 @@ def test_an_empty_object_is_an_object(store: Store, tmp_path: Path) -> None:
 )
 def test_a_range_is_what_is_there_of_it(store: Store, offset: int, length: int, expected: bytes) -> None:
     store.create("a/b", b"0123456789")
+    buffer = bytearray(b"-" * length)
 
     assert store.read_range("a/b", offset, length) == expected
+    assert store.read_into("a/b", offset, memoryview(buffer)) == len(expected)
+    assert buffer == expected.ljust(length, b"-")
 
 
 def test_what_is_not_there_is_not_found(store: Store) -> None:
-    for ask in (lambda: store.read("a/b"), lambda: store.read_range("a/b", 0, 1), lambda: store.read_range("a", 0, 0)):
+    asks: list[Callable[[], object]] = [
+        lambda: store.read("a/b"),
+        lambda: store.read_range("a/b", 0, 1),
+        lambda: store.read_range("a", 0, 0),
+        lambda: store.read_into("a/b", 0, memoryview(bytearray(1))),
+        lambda: store.read_into("a", 0, memoryview(bytearray())),
+    ]
+    for ask in asks:
         with pytest.raises(ObjectNotFound, match="a"):
             ask()
     store.create("a/b", b"")
@@ -236,6 +262,7 @@ def test_a_bad_key_is_refused_before_anything_is_touched(store_url: str, tmp_pat
     asks: list[Callable[[str], object]] = [
         store.read,
         lambda key: store.read_range(key, 0, 1),
+        lambda key: store.read_into(key, 0, memoryview(bytearray(1))),
         lambda key: store.create(key, b"x"),
         lambda key: store.create(key, tmp_path / "not there either"),
         lambda key: store.replace(key, b"x", "etag"),
@@ -266,6 +293,23 @@ def test_a_large_file_is_written_and_its_progress_adds_up(store: Store, tmp_path
     assert store.read("large").etag == etag
     parts = [store.read_range("large", offset, 8 * MIB) for offset in range(0, len(content), 8 * MIB)]
     assert b"".join(parts) == content
+
+
+def test_threads_read_parts_into_one_memory(store: Store) -> None:
+    content = os.urandom(MIB) * 12 + b"and a bit"
+    store.create("large", content)
+    memory = bytearray(len(content))
+
+    def read(offset: int) -> int:
+        return store.read_into("large", offset, memoryview(memory)[offset : offset + MIB])
+
+    for _ in range(2):  # the second time over connections that are there
+        memory[:] = bytes(len(content))
+        with ThreadPoolExecutor(8) as pool:
+            counts = list(pool.map(read, range(0, len(content), MIB)))
+
+        assert sum(counts) == len(content)
+        assert memory == content
 
 
 def test_small_content_reports_progress_too(store: Store) -> None:
@@ -530,10 +574,16 @@ class Behind:
     proxy: FaultyProxy
 
 
-@pytest.fixture
-def behind(s3_environment: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Behind]:
+@pytest.fixture(params=["s3", "boto3"])
+def behind(
+    request: pytest.FixtureRequest, s3_environment: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Behind]:
+    if request.param == "boto3":
+        request.getfixturevalue("reading_by_boto3")
     url = f"s3://{s3_bucket}/{uuid4().hex}"
     direct = open_store(url)
+    with pytest.raises(ObjectChanged):
+        direct.replace("none", b"", "etag")  # boto3 looks at the environment when it is first needed: now
     with faulty_proxy(s3_environment.endpoint) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{proxy.server_port}")
         yield Behind(open_store(url), direct, proxy)
@@ -649,10 +699,17 @@ def test_folders_are_sorted_by_name_where_s3_sorts_them_with_the_slash(behind: B
 
 def test_a_body_that_breaks_off_is_unavailable(behind: Behind) -> None:
     behind.direct.create("a", b"x" * 100)
-    broken = b'HTTP/1.1 200 OK\r\nETag: "x"\r\nContent-Length: 100\r\n\r\n' + b"x" * 60
+    headers = b'ETag: "x"\r\nContent-Length: 100\r\nContent-Range: bytes 0-99/100\r\n\r\n'
+    broken = b"HTTP/1.1 206 Partial Content\r\n" + headers + b"x" * 60
+    asks: list[Callable[[], object]] = [
+        lambda: behind.store.read("a"),
+        lambda: behind.store.read_range("a", 0, 100),
+        lambda: behind.store.read_into("a", 0, memoryview(bytearray(100))),
+    ]
 
-    for ask in (lambda: behind.store.read("a"), lambda: behind.store.read_range("a", 0, 100)):
-        behind.proxy.faults.append(Fault("GET", answer=broken))
+    for ask in asks:
+        behind.proxy.faults.clear()
+        behind.proxy.faults.extend([Fault("GET", answer=broken)] * 3)  # boto3 gives up after one
         with pytest.raises(StoreUnavailable, match=rf"^{behind.store.url}/a: .*, expected an answer from S3"):
             ask()
 

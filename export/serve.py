@@ -30,5 +30,5 @@ def serve(settings: Settings, host: str, port: int) -> None:
         payloads=Payloads(settings.payloads_url, settings.max_payload_bytes, telemetry),
     )
     app = create_app(service, cors_origins=settings.cors_origins, base_path=settings.base_path)
-    # no access log: nothing of a request is logged
-    uvicorn.run(app, host=host, port=port, access_log=False, log_level="warning", lifespan="off")
+    # no access log: nothing of a request is logged; no proxy's headers: nobody asks for the client's address or scheme
+    uvicorn.run(app, host=host, port=port, access_log=False, proxy_headers=False, log_level="warning", lifespan="off")

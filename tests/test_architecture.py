@@ -33,6 +33,7 @@ ALLOWED = {
     *("aws_lambda_powertools", "jmespath"),
     *("boto3", "botocore", "s3transfer", "urllib3", "dateutil", "six"),
     *("certifi", "brotli"),  # botocore and urllib3 take them where they find them; the package does not hold them
+    "orjson",  # fastapi likewise; the bare application of bench-throughput needs it
     "python_multipart",  # starlette takes it along; forms are read with it
     *("flatbuffers", "google", "packaging"),  # onnxruntime's
 }

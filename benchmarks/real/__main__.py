@@ -8,18 +8,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from benchmarks.real.bars import missed
 from benchmarks.real.builds import build_artifact
 from benchmarks.real.catalogue import MODELS, RealModel
 from benchmarks.real.figures import Figures, measure
-from benchmarks.real.table import describe_machine, to_table
+from benchmarks.real.table import to_table
+from benchmarks.results import describe_machine, print_tables, write_section
 from export.errors import ExportError
 from handlers.errors import LambdaserveError
 from handlers.settings import default_threads
-
-_PIPED_COLUMNS = 160  # where no terminal says how many: enough for a figure a line
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,7 +39,10 @@ def main(arguments: Sequence[str]) -> int:
             print(f"bench: {model.name}: {error}", file=sys.stderr)
             failed = True
     print(describe_machine(threads))
-    Console(width=None if sys.stdout.isatty() else _PIPED_COLUMNS).print(to_table(rows))
+    table = to_table(rows)
+    print_tables([table])
+    if not wanted:  # some of them are no reason to forget the others
+        write_section("models", [table], threads=threads)
     lines = [f"missed: {name}: {bar.figure} {bar}" for name, figures, bars in rows for bar in missed(figures, bars)]
     print("\n".join(lines or ["every bar is met" if rows else "nothing was measured"]))
     return 1 if failed or lines else 0

@@ -1,42 +1,28 @@
 """The figures for people, each beside its bar."""
 
-import platform
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib import metadata
 
-from rich.table import Table
-
-from benchmarks.real.bars import Bar, Figure
+from benchmarks.real.bars import Bar
 from benchmarks.real.figures import Figures
-from export.measure import machine_name
+from benchmarks.results import Table
 
-__all__ = ["describe_machine", "to_table"]
+__all__ = ["to_table"]
 
-_TOOLS = ("torch", "onnxruntime", "onnx", "numpy")
+_COLUMNS = ("model", "chosen", "score", "cosine", "same class", "size", "beside PyTorch", "beside fp32")
 
 
 def to_table(rows: Sequence[tuple[str, Figures, Sequence[Bar]]]) -> Table:
     """Return one row for each model: its name, its figures, and the bars that they are held against."""
-    table = Table(show_lines=True)
-    for heading in ("model", "chosen", "score", "cosine", "same class", "size", "beside PyTorch", "beside fp32"):
-        table.add_column(heading)
+    lines = []
     for name, figures, bars in rows:
         cells = _cells(figures)
         for bar in bars:
-            cells[bar.figure] += f"\n{bar}: {'[green]met[/green]' if bar.is_met(figures) else '[red]missed[/red]'}"
-        table.add_row(name, f"{figures.chosen}\n{figures.chosen_ms:.3g} ms", *cells.values())
-    return table
+            cells[bar.figure] += f"\n{bar}: {'met' if bar.is_met(figures) else 'missed'}"
+        lines.append((name, f"{figures.chosen}\n{figures.chosen_ms:.3g} ms", *cells.values()))
+    return Table("What was chosen for models with real weights", _COLUMNS, lines)
 
 
-def describe_machine(threads: int) -> str:
-    """Return what the figures were measured on, with what, and when, in one line."""
-    tools = ", ".join(f"{tool} {metadata.version(tool)}" for tool in ("lambdaserve", *_TOOLS))
-    today = datetime.now(UTC).date().isoformat()
-    return f"{machine_name()}, {threads} threads, {today}; Python {platform.python_version()}, {tools}"
-
-
-def _cells(figures: Figures) -> dict[Figure, str]:
+def _cells(figures: Figures) -> dict[str, str]:
     score = same_class = ""
     if figures.score is not None:
         score = f"{figures.score:.2%}\nPyTorch {figures.pytorch_score:.2%}\n{figures.points_lost:.2f} points lost"

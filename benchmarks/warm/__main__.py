@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.models import publish_linear, publish_mean
+from benchmarks.results import Table, print_tables, write_section
 from benchmarks.warm.invocation import Answer, Invoker, Request, binary_request, json_request, time_ms
 from benchmarks.warm.memory import tensor_cost
 from benchmarks.warm.reference import plain_app
@@ -47,13 +46,13 @@ def main() -> int:
         publish_mean(Path(folder))
         with silence():
             figures = _measure(url)
-    table = Table(title="warm invocations, medians", title_justify="left")
-    for column in ("", "invocation", "reference", "result", "bar", ""):
-        table.add_column(column)
-    for figure in figures:
-        verdict = "met" if figure.ok else "missed"
-        table.add_row(figure.what, figure.ours, figure.reference, figure.result, figure.bar, verdict)
-    Console(width=140).print(table)
+    rows = [
+        (figure.what, figure.ours, figure.reference, figure.result, figure.bar, "met" if figure.ok else "missed")
+        for figure in figures
+    ]
+    table = Table("Warm invocations, medians (5 % to 95 %)", ("", "invocation", "reference", "result", "bar", ""), rows)
+    print_tables([table])
+    write_section("warm", [table], threads=1)
     return 0 if all(figure.ok for figure in figures) else 1
 
 

@@ -12,7 +12,8 @@ from starlette.routing import Match, Route
 from handlers.api.boundary import Boundary
 from handlers.api.routes import add_other_routes, first_routes
 from handlers.api.service import Service
-from handlers.api.statuses import error_response, status_of
+from handlers.api.shortcut import Shortcut
+from handlers.api.statuses import error_response, refusal
 from handlers.errors import LambdaserveError
 
 __all__ = ["create_app"]
@@ -31,7 +32,10 @@ def create_app(service: Service, *, cors_origins: Sequence[str] = (), base_path:
         base_path: What a custom domain or a proxy puts before the paths, as `/ml`.
     """
     app = Starlette(
-        middleware=[Middleware(Boundary, service=service, cors_origins=cors_origins, base_path=base_path)],
+        middleware=[
+            Middleware(Boundary, service=service, cors_origins=cors_origins, base_path=base_path),
+            Middleware(Shortcut),
+        ],
         exception_handlers={LambdaserveError: _refuse, HTTPException: _refuse_route},
     )
     first_routes(app.router)
@@ -42,8 +46,7 @@ def create_app(service: Service, *, cors_origins: Sequence[str] = (), base_path:
 
 async def _refuse(_: Request, error: Exception) -> Response:
     assert isinstance(error, LambdaserveError)  # noqa: S101 - Starlette's handlers are typed for any Exception
-    status = status_of(error)
-    return error_response(status, str(error), {"Retry-After": _RETRY_AFTER_S} if status == _NOT_NOW else None)
+    return refusal(error)
 
 
 async def _refuse_route(request: Request, error: Exception) -> Response:
@@ -62,8 +65,6 @@ async def _refuse_route(request: Request, error: Exception) -> Response:
 
 
 _NOT_ALLOWED = 405
-_NOT_NOW = 503
-_RETRY_AFTER_S = "1"
 
 
 def _allowed_methods(request: Request) -> list[str]:

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import dataclass, field
 
 from handlers.api.call import Call
 
@@ -11,16 +12,17 @@ __all__ = ["Counters", "Duration", "ModelCounts"]
 _NS_PER_MS = 1_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Duration:
     """How often something was done, and how long that took in all."""
 
     count: int = 0
     ns: int = 0
 
-    def plus(self, ms: float) -> "Duration":
-        """Return this and once more, which took `ms` milliseconds."""
-        return Duration(self.count + 1, self.ns + int(ms * _NS_PER_MS))
+    def add(self, ms: float) -> None:
+        """Count once more, which took `ms` milliseconds."""
+        self.count += 1
+        self.ns += int(ms * _NS_PER_MS)
 
 
 @dataclass
@@ -43,8 +45,8 @@ class ModelCounts:
     last_call_ms: int = 0
     samples: int = 0
     runs: int = 0
-    success: Duration = Duration()
-    fail: Duration = Duration()
+    success: Duration = field(default_factory=Duration)
+    fail: Duration = field(default_factory=Duration)
     phases: dict[str, Duration] = field(default_factory=dict)
 
 
@@ -61,23 +63,26 @@ class Counters:
             counts = self._of(call)
             counts.samples += call.samples
             counts.runs += call.runs
-            counts.success = counts.success.plus(elapsed_ms)
+            counts.success.add(elapsed_ms)
             for phase, phase_ms in call.clock.phases_ms.items():
-                counts.phases[phase] = counts.phases.get(phase, Duration()).plus(phase_ms)
+                if (duration := counts.phases.get(phase)) is None:
+                    duration = counts.phases[phase] = Duration()
+                duration.add(phase_ms)
 
     def failed(self, call: Call, elapsed_ms: float) -> None:
         """Count a call that was refused or failed."""
         with self._lock:
             counts = self._of(call)
-            counts.fail = counts.fail.plus(elapsed_ms)
+            counts.fail.add(elapsed_ms)
 
     def snapshot(self) -> list[ModelCounts]:
         """Return the counts of every version that was called, by name and version."""
         with self._lock:
-            return [replace(counts, phases=counts.phases.copy()) for _, counts in sorted(self._counts.items())]
+            return [deepcopy(counts) for _, counts in sorted(self._counts.items())]
 
     def _of(self, call: Call) -> ModelCounts:
         name, version = call.model.name, call.model.version
-        counts = self._counts.setdefault((name, version), ModelCounts(name, version))
+        if (counts := self._counts.get((name, version))) is None:
+            counts = self._counts[name, version] = ModelCounts(name, version)
         counts.last_call_ms = time.time_ns() // _NS_PER_MS
         return counts

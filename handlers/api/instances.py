@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
+from handlers.api.headers import header
 from handlers.api.predict import Instances
 from handlers.errors import InvalidInput, UnsupportedMedia
 from handlers.payloads.transfer import Transfer
@@ -30,7 +31,7 @@ _decoder = msgspec.json.Decoder(_PredictRequest)
 
 def content_type(request: Request) -> str:
     """Return the content type with its parameters; empty where there is none."""
-    return request.headers.get("content-type", "")
+    return header(request, b"content-type") or ""
 
 
 def media_type(request: Request) -> str:

@@ -5,6 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handlers.api.call import Call
+from handlers.api.headers import header
 from handlers.api.instances import FORM_TYPE, content_type, media_type, read_instances
 from handlers.api.predict import predict
 from handlers.api.service import Service
@@ -12,9 +13,10 @@ from handlers.api.statuses import json_response
 from handlers.registry.loading import LoadedModel
 from handlers.tasks.task import Task
 
-__all__ = ["answer_predictions", "asks_for_predictions"]
+__all__ = ["JSON_BYTES", "answer_predictions", "asks_for_predictions"]
 
-_BINARY_TENSORS = "inference-header-content-length"
+JSON_BYTES = b"inference-header-content-length"
+"""The header that says how long the JSON is, where binary tensors follow it."""
 
 
 class _Members(msgspec.Struct):
@@ -30,7 +32,7 @@ def asks_for_predictions(request: Request, body: bytes, task: Task) -> bool:
 
     Anything else is for the Open Inference Protocol, which refuses what it cannot read.
     """
-    if _BINARY_TENSORS in request.headers:
+    if header(request, JSON_BYTES) is not None:
         return False
     media = media_type(request)
     if media in task.media_types or media == FORM_TYPE:

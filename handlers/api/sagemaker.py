@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from handlers.api.bodies import read_body
+from handlers.api.headers import header
 from handlers.api.instances import JSON_TYPES, media_type
 from handlers.api.oip.inference import answer_tensors
 from handlers.api.predictions import answer_predictions, asks_for_predictions
@@ -30,7 +31,7 @@ async def _ping(request: Request) -> Response:
 async def _invoke(request: Request) -> Response:
     service = service_of(request)
     body = await read_body(request, service.max_body_bytes)
-    name = request.headers.get(_TARGET) or await _only_model(request)
+    name = header(request, _TARGET.lower().encode()) or await _only_model(request)
     model = await service.model(request.scope, name, None)
     if asks_for_predictions(request, body, model.task) or media_type(request) not in _TENSOR_TYPES:
         return await answer_predictions(request, service, model, body)

@@ -6,7 +6,10 @@ from starlette.responses import Response
 from handlers import errors
 from handlers.telemetry import request_id
 
-__all__ = ["error_response", "json_response", "status_of"]
+__all__ = ["error_response", "json_response", "refusal", "status_of"]
+
+_NOT_NOW = 503
+_RETRY_AFTER_S = "1"
 
 _STATUSES: dict[type[errors.LambdaserveError], int] = {
     errors.InvalidInput: 400,
@@ -32,6 +35,12 @@ _STATUSES: dict[type[errors.LambdaserveError], int] = {
 def status_of(error: errors.LambdaserveError) -> int:
     """Return the HTTP status for an error: that of its nearest class in the table."""
     return next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
+
+
+def refusal(error: errors.LambdaserveError) -> Response:
+    """Return the answer to a request that was refused with this error."""
+    status = status_of(error)
+    return error_response(status, str(error), {"Retry-After": _RETRY_AFTER_S} if status == _NOT_NOW else None)
 
 
 def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:

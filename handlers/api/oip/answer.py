@@ -1,7 +1,7 @@
 """The answer to an inference request: JSON, and after it the binary tensors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,8 +19,7 @@ from handlers.registry.manifest import Datatype
 __all__ = ["InferAnswer", "write_answer"]
 
 
-@dataclass(frozen=True)
-class InferAnswer:
+class InferAnswer(msgspec.Struct, frozen=True):
     """The body of an answer; `json_bytes` is the length of the JSON in it where binary tensors follow, else None."""
 
     body: bytes
@@ -31,7 +30,7 @@ class _OutputTensor(msgspec.Struct, omit_defaults=True):
     name: str
     shape: tuple[int, ...]
     datatype: str
-    data: Raw | msgspec.UnsetType = msgspec.UNSET
+    data: Raw | list[Any] | msgspec.UnsetType = msgspec.UNSET
     parameters: Parameters | None = None
 
 
@@ -54,6 +53,8 @@ def write_answer(call: Call, request: InferRequest, results: Mapping[str, np.nda
         AnswerTooLarge: The answer is, and not all that is too large may go through the payload bucket.
     """
     model, transfer = call.model, call.transfer
+    if call.answer_limit.max_bytes is None and not any(wanted.binary for wanted in request.outputs):
+        return _write_json(model, request, results)  # nothing is too large, so nothing has to be counted
     arrays = {wanted.name: _array(model, wanted, results[wanted.name]) for wanted in request.outputs}
     allowed = {wanted.name for wanted in request.outputs if wanted.payload}
     binary = {wanted.name for wanted in request.outputs if wanted.binary}
@@ -68,8 +69,9 @@ def write_answer(call: Call, request: InferRequest, results: Mapping[str, np.nda
         if name in binary:
             tensor.parameters = {"binary_data_size": len(buffers[name])}
         elif name not in sent:
-            tensor.data = Raw(_encoder.encode(encode_tensor(arrays[name][0])))
-            sizes[name] = call.answer_limit.travels("application/json", bytes(tensor.data)) if max_bytes else 0
+            data = _encoder.encode(encode_tensor(arrays[name][0]))
+            tensor.data = Raw(data)
+            sizes[name] = call.answer_limit.travels("application/json", data) if max_bytes else 0
     response = _Response(model.name, model.version, [*tensors.values()], request.id)
     text = _encoder.encode(response)
     if max_bytes is not None:
@@ -86,6 +88,14 @@ def write_answer(call: Call, request: InferRequest, results: Mapping[str, np.nda
     if not buffers:
         return InferAnswer(text, None)
     return InferAnswer(b"".join([text, *(buffers[name] for name in tensors if name in buffers)]), len(text))
+
+
+def _write_json(model: LoadedModel, request: InferRequest, results: Mapping[str, np.ndarray]) -> InferAnswer:
+    tensors = []
+    for wanted in request.outputs:
+        array, datatype = _array(model, wanted, results[wanted.name])
+        tensors.append(_OutputTensor(wanted.name, array.shape, datatype, encode_tensor(array)))
+    return InferAnswer(_encoder.encode(_Response(model.name, model.version, tensors, request.id)), None)
 
 
 def _array(model: LoadedModel, wanted: WantedOutput, found: np.ndarray) -> tuple[np.ndarray, Datatype]:

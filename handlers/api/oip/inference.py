@@ -9,14 +9,15 @@ from starlette.routing import Route
 
 from handlers.api.bodies import read_body
 from handlers.api.call import Call
+from handlers.api.headers import header
 from handlers.api.oip.answer import InferAnswer, write_answer
 from handlers.api.oip.request import read_request
-from handlers.api.predictions import answer_predictions, asks_for_predictions
+from handlers.api.predictions import JSON_BYTES, answer_predictions, asks_for_predictions
 from handlers.api.service import Service, model_of, service_of
 from handlers.errors import InvalidInput
 from handlers.registry.loading import LoadedModel
 
-__all__ = ["answer_tensors", "infer", "routes"]
+__all__ = ["answer_inference", "answer_tensors", "infer", "routes"]
 
 _JSON_BYTES = "Inference-Header-Content-Length"
 _DIGITS = 18  # hold any length there is; int() refuses thousands of them
@@ -44,7 +45,8 @@ def infer(call: Call, body: bytes, json_bytes: int | None = None) -> InferAnswer
         return write_answer(call, request, results)
 
 
-async def _infer(request: Request) -> Response:
+async def answer_inference(request: Request) -> Response:
+    """Return the answer to a request whose path names a model. Raises as `infer`, `Service.model` and `read_body`."""
     service = service_of(request)
     body = await read_body(request, service.max_body_bytes)
     model = await model_of(request)
@@ -55,7 +57,7 @@ async def _infer(request: Request) -> Response:
 
 async def answer_tensors(request: Request, service: Service, model: LoadedModel, body: bytes) -> Response:
     """Return the answer to a body that holds tensors, whatever path it came by. Raises as `infer` does."""
-    json_bytes = _json_bytes(request.headers.get(_JSON_BYTES))
+    json_bytes = _json_bytes(header(request, JSON_BYTES))
     answer = await service.call(model, lambda call: infer(call, body, json_bytes), len(body))
     if answer.json_bytes is None:
         return Response(answer.body, media_type="application/json")
@@ -73,6 +75,6 @@ def _json_bytes(header: str | None) -> int | None:
 
 
 routes = [
-    Route("/v2/models/{model}/infer", _infer, methods=["POST"]),
-    Route("/v2/models/{model}/versions/{version}/infer", _infer, methods=["POST"]),
+    Route("/v2/models/{model}/infer", answer_inference, methods=["POST"]),
+    Route("/v2/models/{model}/versions/{version}/infer", answer_inference, methods=["POST"]),
 ]

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -30,8 +29,7 @@ Positive = Annotated[int, Meta(ge=1, le=_LARGEST)]
 NotNegative = Annotated[int, Meta(ge=0, le=_LARGEST)]
 
 
-@dataclass(frozen=True)
-class WantedOutput:
+class WantedOutput(msgspec.Struct, frozen=True):
     """An output to send: as binary or JSON; `classes`, if given, is how many elements to name in place of all.
 
     `payload` says whether it may go through the payload bucket, if the answer is too large.
@@ -43,8 +41,7 @@ class WantedOutput:
     payload: bool = False
 
 
-@dataclass(frozen=True)
-class InferRequest:
+class InferRequest(msgspec.Struct, frozen=True):
     """A request that the model can take: its inputs, the outputs wanted in their order, and what to echo."""
 
     inputs: Arrays
@@ -64,6 +61,9 @@ class _InputParameters(msgspec.Struct):
     binary_data_size: NotNegative | None = None
     payload: str | None = None
     shared_memory_region: str | None = None
+
+
+_NO_PARAMETERS = _InputParameters()
 
 
 class _OutputParameters(msgspec.Struct):
@@ -148,6 +148,8 @@ def _read_inputs(
 
 def _read_input_parameters(tensor: InputTensor, left: int, *, framed: bool) -> _InputParameters:
     """Return where the tensor's data is: in the JSON, or `binary_data_size` bytes behind it, or in a payload."""
+    if not tensor.parameters and tensor.has_data:  # as most are
+        return _NO_PARAMETERS
     subject = f"input {tensor.name!r}"
     parameters = _read_parameters(subject, tensor.parameters, _InputParameters)
     _refuse_shared_memory(subject, parameters.shared_memory_region)

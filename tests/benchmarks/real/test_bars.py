@@ -1,20 +1,19 @@
 """A bar that is missed is reported, and what is measured is what the files of an artifact do."""
 
-import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from torch import nn
 
 from benchmarks.real.__main__ import main
 from benchmarks.real.bars import Bar, at_least, at_most, missed
 from benchmarks.real.catalogue import MODELS
 from benchmarks.real.figures import Figures, accuracy, agreement, mean_cosine, measure
-from benchmarks.real.table import describe_machine, to_table
+from benchmarks.real.table import to_table
+from benchmarks.results import print_tables
 from export import Evaluation
 from export.build import build
 from tests.export.sources import OPTIONS, mlp, normal, silent, source_of
@@ -68,20 +67,14 @@ def test_each_model_has_bars_for_figures_that_it_has() -> None:
         assert model.classifies or not figures & {"points_lost", "top_1"}
 
 
-def test_the_table_shows_each_figure_beside_its_bar() -> None:
+def test_the_table_shows_each_figure_beside_its_bar(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [("good", FIGURES, [at_least("cosine", 0.99)]), ("bad", FIGURES, [at_most("size_ratio", 0.1)])]
-    file = io.StringIO()
-    Console(width=160, file=file).print(to_table(rows))
-    text = file.getvalue()
+    print_tables([to_table(rows)])
+    text = capsys.readouterr().out
     for words in ("99.23%", "PyTorch 99.43%", "0.20 points lost", "0.9950", "96.00%", "0.270 of fp32", "int8-static"):
         assert text.count(words) == 2
     assert text.count("at least 0.99: met") == 1
     assert text.count("at most 0.1: missed") == 1
-
-
-def test_the_machine_is_named_with_versions() -> None:
-    assert "2 threads" in describe_machine(2)
-    assert "onnxruntime 1." in describe_machine(2)
 
 
 def test_figures_of_answers() -> None:

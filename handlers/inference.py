@@ -37,10 +37,10 @@ with timeline.span("web_import"):  # while the transfer runs
     handler = Mangum(app, lifespan="off")  # startup and shutdown would run on every invocation otherwise
 
 if settings.snap_start:
-    from handlers.api.routes import add_other_routes
+    from handlers.api.routes import add_routes
     from handlers.snapstart import SnapshotHooks
 
-    add_other_routes(app.router)
+    add_routes(app.router)
     # takes over the waiting: an init that ends in a snapshot may take far longer
     SnapshotHooks(models, telemetry, settings.init_wait_s).register()
 else:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from handlers.api.boundary import Boundary
-from handlers.api.routes import add_other_routes, first_routes
+from handlers.api.routes import add_routes_when_needed
 from handlers.api.service import Service
 from handlers.api.shortcut import Shortcut
 from handlers.api.statuses import error_response, refusal
@@ -38,7 +38,7 @@ def create_app(service: Service, *, cors_origins: Sequence[str] = (), base_path:
         ],
         exception_handlers={LambdaserveError: _refuse, HTTPException: _refuse_route},
     )
-    first_routes(app.router)
+    add_routes_when_needed(app.router)
     app.router.redirect_slashes = False  # a redirect would lose the stage that API Gateway puts before the path
     app.state.service = service
     return app
@@ -69,7 +69,6 @@ _NOT_ALLOWED = 405
 
 def _allowed_methods(request: Request) -> list[str]:
     """Return the methods of all routes that the path matches: Starlette names those of the first alone."""
-    add_other_routes(request.app.router)
     routes = [route for route in request.app.router.routes if isinstance(route, Route)]
     matching = [route.methods or set() for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return sorted({"OPTIONS"}.union(*matching))

@@ -1,44 +1,40 @@
 """Which paths the application answers, and when the code behind them is imported.
 
-Routes are tried in turn. Inference on tensors is what cold starts are for: the other protocols, 15 ms of importing,
-wait until a path is none of its.
+Cold starts are for inference, which goes past the routes (`handlers.api.shortcut`): they, and the rarer protocols
+behind them, wait until a request needs them. Importing them takes 15 ms.
 """
 
 from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute, Router
 
-from handlers.api.oip import inference
-
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-__all__ = ["add_other_routes", "first_routes"]
+__all__ = ["add_routes", "add_routes_when_needed"]
 
 
-def first_routes(router: Router) -> None:
-    """Give a router its first routes; it takes the others when a request needs them."""
-    router.routes.extend(inference.routes)
+def add_routes_when_needed(router: Router) -> None:
+    """Let a router without routes take all of them when the first request comes by."""
 
-    async def find_among_others(scope: "Scope", receive: "Receive", send: "Send") -> None:
-        add_other_routes(router)
+    async def add_and_ask_again(scope: "Scope", receive: "Receive", send: "Send") -> None:
+        add_routes(router)
         await router(scope, receive, send)
 
-    router.default = find_among_others
+    router.default = add_and_ask_again
 
 
-def add_other_routes(router: Router) -> None:
-    """Give a router all routes that it does not have yet. Does nothing where it has them."""
-    if router.default == router.not_found:
-        return
-    router.default = router.not_found
-    router.routes.extend(_other_routes())
+def add_routes(router: Router) -> None:
+    """Give a router all routes now. Does nothing where it has them."""
+    if router.default != router.not_found:
+        router.default = router.not_found
+        router.routes.extend(_routes())
 
 
-def _other_routes() -> list[BaseRoute]:
+def _routes() -> list[BaseRoute]:
     from handlers.api import kserve, openai, pages, payloads, sagemaker
-    from handlers.api.oip import metadata, repository, statistics
+    from handlers.api.oip import inference, metadata, repository, statistics
 
-    # the statistics of all models come before a model's metadata: /v2/models/stats is theirs
-    tensors = [*statistics.routes, *metadata.routes, *repository.routes]
+    # routes are tried in turn; the statistics of all models come before a model's metadata: /v2/models/stats is theirs
+    tensors = [*inference.routes, *statistics.routes, *metadata.routes, *repository.routes]
     return [*tensors, *kserve.routes, *openai.routes, *sagemaker.routes, *payloads.routes, *pages.routes]

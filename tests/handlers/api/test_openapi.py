@@ -11,7 +11,7 @@ from openapi_spec_validator import OpenAPIV30SpecValidator
 from starlette.routing import Route
 
 from handlers.api.app import create_app
-from handlers.api.routes import add_other_routes
+from handlers.api.routes import add_routes
 from handlers.api.service import Service
 from handlers.settings import Settings
 from tests.artifacts import publish_graphs
@@ -52,7 +52,7 @@ def test_it_is_valid(document: Json) -> None:
 
 def test_it_describes_every_route(gateway: Gateway, document: Json) -> None:
     router = create_app(make_service(Settings(""))).router
-    add_other_routes(router)
+    add_routes(router)
     routes = [route for route in router.routes if isinstance(route, Route)]
     served = {(re.sub(":[a-z]+}", "}", route.path), method) for route in routes for method in route.methods or ()}
     described = {

@@ -39,6 +39,7 @@ class FloorSettings:
     entries: dict[str, str] = field(
         default_factory=lambda: {
             "session.intra_op.allow_spinning": "0",
+            "session.disable_prepacking": "1",  # packing pays after some ten runs: a floor has two
             "session.load_model_format": "ORT",  # its path has no suffix to tell by
             "session.use_memory_mapped_ort_model": "1",
             "session.use_ort_model_bytes_for_initializers": "1",

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
-from handlers.errors import CorruptFile, ObjectNotFound
+from handlers.errors import CorruptFile, ObjectNotFound, StoreUnavailable
 from handlers.registry.manifest import PART_BYTES, FileEntry, Manifest
 from handlers.registry.names import file_key
 from handlers.registry.stores import Store
@@ -95,17 +95,45 @@ class Download:
         key = file_key(self._manifest.model, str(self._manifest.version), file)
         offset = number * PART_BYTES
         length = min(PART_BYTES, entry.size - offset)
-        buffer = memoryview(bytearray(length))
+        part = _Part(self._folder, descriptor, offset)
         try:
-            data = buffer[: self._store.read_into(key, offset, buffer)]
+            size = self._store.copy_range(key, offset, length, part)
         except ObjectNotFound as error:
             msg = f"{key}: missing, expected {entry.size} bytes with sha256 {entry.sha256}"
             raise CorruptFile(msg) from error
-        found = hashlib.sha256(data).hexdigest()
-        if found != entry.parts[number]:
+        if part.sha256 != entry.parts[number]:
             which = "" if len(entry.parts) == 1 else f" in bytes {offset} to {offset + length - 1}"
-            msg = f"{key}: {len(data)} bytes with sha256 {found}{which}, expected {length} with {entry.parts[number]}"
+            msg = f"{key}: {size} bytes with sha256 {part.sha256}{which}, expected {length} with {entry.parts[number]}"
             raise CorruptFile(msg)
-        written = 0
-        while written < length:
-            written += os.pwrite(descriptor, data[written:], offset + written)
+
+
+class _Part:
+    """A part of a file on disk, hashed as it is written."""
+
+    def __init__(self, folder: Path, descriptor: int, offset: int) -> None:
+        self._folder = folder
+        self._descriptor = descriptor
+        self._offset = offset
+        self.restart()
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def restart(self) -> None:
+        self._digest = hashlib.sha256()
+        self._end = self._offset
+
+    def take(self, piece: memoryview) -> None:
+        self._digest.update(piece)
+        while piece:
+            try:
+                written = os.pwrite(self._descriptor, piece, self._end)
+            except OSError as error:
+                msg = (
+                    f"{self._folder}: cannot be written ({error.strerror}), expected room for the model's files; give "
+                    "the function more ephemeral storage, or set LAMBDASERVE_SCRATCH_DIR"
+                )
+                raise StoreUnavailable(msg) from error
+            self._end += written
+            piece = piece[written:]

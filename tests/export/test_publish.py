@@ -16,7 +16,7 @@ from handlers.errors import CorruptFile, InvalidName, LambdaserveError, ObjectNo
 from handlers.registry.aliases import read_aliases, resolve_alias
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.names import aliases_key, file_key, versions_prefix
-from handlers.registry.stores import Progress, Store, StoredObject, open_store
+from handlers.registry.stores import Progress, Sink, Store, StoredObject, open_store
 from tests.downloads import download
 from tests.export.conftest import Built
 from tests.export.sources import contents, silent
@@ -41,8 +41,8 @@ class FailingStore:
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         return self._store.read_range(key, offset, length)
 
-    def read_into(self, key: str, offset: int, buffer: memoryview) -> int:
-        return self._store.read_into(key, offset, buffer)
+    def copy_range(self, key: str, offset: int, length: int, sink: Sink) -> int:
+        return self._store.copy_range(key, offset, length, sink)
 
     def list_folders(self, prefix: str) -> Iterator[str]:
         return self._store.list_folders(prefix)

@@ -11,10 +11,13 @@ from typing import Protocol
 
 from handlers.errors import InvalidSetting
 
-__all__ = ["Progress", "Store", "StoredObject", "open_store"]
+__all__ = ["PIECE_BYTES", "Progress", "Sink", "Store", "StoredObject", "open_store"]
 
 Progress = Callable[[int], None]
 """Told how many more bytes have gone out."""
+
+PIECE_BYTES = 1 << 20
+"""Of a range that is copied: stays in the processor's cache while it is hashed and written."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,16 @@ class StoredObject:
 
     data: bytes
     etag: str
+
+
+class Sink(Protocol):
+    """Where a range goes, piece by piece. What it raises must be no `OSError`: those are the network's."""
+
+    def restart(self) -> None:
+        """Forget all that came: the range comes from its beginning, for the first time or once more."""
+
+    def take(self, piece: memoryview) -> None:
+        """Take the next piece, of bytes; it is of no use afterwards."""
 
 
 class Store(Protocol):
@@ -41,11 +54,11 @@ class Store(Protocol):
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`; fewer where the object ends sooner. Raises as `read` does."""
 
-    def read_into(self, key: str, offset: int, buffer: memoryview) -> int:
-        """Fill `buffer`, of bytes, from `offset` and return how many there were: fewer where the object ends sooner.
+    def copy_range(self, key: str, offset: int, length: int, sink: Sink) -> int:
+        """Hand `length` bytes from `offset` to `sink` in pieces and return how many there were.
 
-        They are received where they are wanted, without a copy where that can be, and without holding the GIL. If this
-        raises, `buffer` holds anything. Raises as `read` does.
+        Fewer where the object ends sooner. Takes little memory, however long the range is. Raises as `read` does, and
+        whatever the sink raises.
         """
 
     def list_folders(self, prefix: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
 from handlers.errors import InvalidSetting, ObjectChanged, ObjectExists, ObjectNotFound, StoreUnavailable
-from handlers.registry.stores import Progress, StoredObject
+from handlers.registry.stores import PIECE_BYTES, Progress, Sink, StoredObject
 from handlers.registry.stores.keys import check_key, check_prefix, is_segment
 
 __all__ = ["FolderStore"]
@@ -62,15 +62,18 @@ class FolderStore:
             file.seek(offset)
             return file.read(length)
 
-    def read_into(self, key: str, offset: int, buffer: memoryview) -> int:
-        """See `Store.read_into`."""
+    def copy_range(self, key: str, offset: int, length: int, sink: Sink) -> int:
+        """See `Store.copy_range`."""
         path = self.root / check_key(key)
-        filled = 0
+        buffer = memoryview(bytearray(min(length, PIECE_BYTES)))
+        sink.restart()
+        left = length
         with _reading(path), path.open("rb", buffering=0) as file:
             file.seek(offset)
-            while count := file.readinto(buffer[filled:]):
-                filled += count
-        return filled
+            while count := file.readinto(buffer[:left]):
+                sink.take(buffer[:count])
+                left -= count
+        return length - left
 
     def list_folders(self, prefix: str) -> Iterator[str]:
         """See `Store.list_folders`. As in S3, a folder is there when there is an object in it."""

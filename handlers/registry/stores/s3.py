@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from handlers.registry.stores import Progress, StoredObject
+from handlers.registry.stores import Progress, Sink, StoredObject
 from handlers.registry.stores.keys import check_key, check_prefix
 from handlers.registry.stores.s3_reads import NeedsBoto3, S3Reads
 from handlers.registry.stores.s3_url import split_s3_url
@@ -72,11 +72,12 @@ class S3Store:
             lambda reads: reads.read_range(full, offset, length), lambda boto3: boto3.read_range(key, offset, length)
         )
 
-    def read_into(self, key: str, offset: int, buffer: memoryview) -> int:
-        """See `Store.read_into`."""
+    def copy_range(self, key: str, offset: int, length: int, sink: Sink) -> int:
+        """See `Store.copy_range`."""
         full = self.prefix + check_key(key)
         return self._read(
-            lambda reads: reads.read_into(full, offset, buffer), lambda boto3: boto3.read_into(key, offset, buffer)
+            lambda reads: reads.copy_range(full, offset, length, sink),
+            lambda boto3: boto3.copy_range(key, offset, length, sink),
         )
 
     def list_folders(self, prefix: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.errors import InvalidSetting, ObjectChanged, ObjectExists, StoreError, StoreUnavailable
-from handlers.registry.stores import Progress, StoredObject
+from handlers.registry.stores import PIECE_BYTES, Progress, Sink, StoredObject
 from handlers.registry.stores.aws_session import open_session
 from handlers.registry.stores.keys import check_key, check_prefix, is_segment
 from handlers.registry.stores.s3_errors import FAILURES, explain, is_missing_object, status
@@ -77,18 +77,21 @@ class Boto3Store:
             body = self._get_range(key, offset, length)
             return b"" if body is None else body.read()[:length]
 
-    def read_into(self, key: str, offset: int, buffer: memoryview) -> int:
-        """See `Store.read_into`."""
+    def copy_range(self, key: str, offset: int, length: int, sink: Sink) -> int:
+        """See `Store.copy_range`."""
+        buffer = memoryview(bytearray(min(length, PIECE_BYTES)))
         with self._asking(check_key(key)):
-            body = self._get_range(key, offset, len(buffer))
-            filled = 0
+            body = self._get_range(key, offset, length)
+            sink.restart()
+            left = length
             # the bound as read_range has it: of 0 bytes, one is asked for
-            while body is not None and filled < len(buffer):
-                count = body.readinto(buffer[filled:])  # type: ignore[arg-type]  # it takes any buffer
+            while body is not None and left:
+                count = body.readinto(buffer[:left])  # type: ignore[arg-type]  # it takes any buffer
                 if not count:
                     break
-                filled += count
-            return filled
+                sink.take(buffer[:count])
+                left -= count
+            return length - left
 
     def _get_range(self, key: str, offset: int, length: int) -> "StreamingBody | None":
         last = offset + max(length, 1) - 1  # there is no way to ask for 0 bytes

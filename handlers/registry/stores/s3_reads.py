@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 
 from handlers.errors import StoreUnavailable
-from handlers.registry.stores import StoredObject
+from handlers.registry.stores import PIECE_BYTES, Sink, StoredObject
 from handlers.registry.stores.keys import is_segment
 from handlers.registry.stores.s3_access import S3Access
 from handlers.registry.stores.s3_connection import BrokenAnswer, Connection, Head, Timeouts, connect
@@ -97,16 +97,22 @@ class S3Reads:
         asked = max(length, 1)  # there is no way to ask for 0 bytes
         return self._get_range(key, offset, asked, _receive, b"")[:length]
 
-    def read_into(self, key: str, offset: int, buffer: memoryview) -> int:
-        """Fill `buffer` from `offset` and return how many bytes there were. Raises as `read`."""
-        if not buffer:
+    def copy_range(self, key: str, offset: int, length: int, sink: Sink) -> int:
+        """Hand `length` bytes from `offset` to `sink` and return how many there were. Raises as `read`."""
+        sink.restart()
+        if not length:
             return len(self.read_range(key, offset, 0))
 
         def take(connection: Connection, size_bytes: int) -> int:
-            connection.receive_into(buffer[:size_bytes])
+            sink.restart()
+            buffer = memoryview(bytearray(min(size_bytes, PIECE_BYTES)))
+            for start in range(0, size_bytes, PIECE_BYTES):
+                piece = buffer[: size_bytes - start]
+                connection.receive_into(piece)
+                sink.take(piece)
             return size_bytes
 
-        return self._get_range(key, offset, len(buffer), take, 0)
+        return self._get_range(key, offset, length, take, 0)
 
     def list_folders(self, prefix: str) -> Iterator[str]:
         """Yield the names of the folders directly below `prefix`, the store's included, sorted. Raises as `read`."""

@@ -15,6 +15,7 @@ from handlers.registry.stores.s3_connection import Timeouts
 from handlers.registry.stores.s3_reads import NeedsBoto3, S3Reads
 from handlers.registry.stores.sigv4 import Credentials
 from handlers.registry.stores.tls import trust_amazon
+from tests.handlers.registry.pieces import Pieces
 from tests.servers.scripted import Saying, ScriptedServer, running_script
 
 CREDENTIALS = Credentials("id", "secret", "token")
@@ -51,8 +52,9 @@ def reads(server: ScriptedServer) -> S3Reads:
 
 
 def read_five(reads: S3Reads) -> bytes:
-    buffer = bytearray(5)
-    return bytes(buffer[: reads.read_into("a", 0, memoryview(buffer))])
+    pieces = Pieces()
+    assert reads.copy_range("a", 0, 5, pieces) == len(pieces.content)
+    return pieces.content
 
 
 def test_one_connection_serves_one_read_after_the_other(server: ScriptedServer, reads: S3Reads) -> None:
@@ -205,10 +207,10 @@ def test_behind_the_end_there_is_nothing(server: ScriptedServer, reads: S3Reads)
 
 def test_an_end_before_the_end_of_the_range_is_told(server: ScriptedServer, reads: S3Reads) -> None:
     server.sayings.append(Saying(part("Content-Range: bytes 7-8/9\r\nContent-Length: 2", b"yz")))
-    buffer = bytearray(b"-----")
+    pieces = Pieces()
 
-    assert reads.read_into("a", 7, memoryview(buffer)) == 2
-    assert buffer == b"yz---"
+    assert reads.copy_range("a", 7, 5, pieces) == 2
+    assert pieces.content == b"yz"
 
 
 @pytest.mark.parametrize(
@@ -293,9 +295,9 @@ def test_tls_is_spoken_with_whom_the_certificate_names(tls_server: ScriptedServe
     reads = reads_from(tls_server.port, trust, "localhost")
 
     for _ in range(2):
-        buffer = bytearray(len(body))
-        assert reads.read_into("a", 0, memoryview(buffer)) == len(body)
-        assert buffer == body
+        pieces = Pieces()
+        assert reads.copy_range("a", 0, len(body), pieces) == len(body)
+        assert pieces.content == body
     with pytest.raises(NeedsBoto3, match=r"^127\.0\.0\.1: "):
         reads_from(tls_server.port, trust).read("a")
 

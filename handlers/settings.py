@@ -59,6 +59,8 @@ class Settings:
             none.
         base_path: LAMBDASERVE_BASE_PATH, what a custom domain or a proxy puts before the paths.
         snap_start: Whether Lambda takes a snapshot of this process after its init (AWS_LAMBDA_INITIALIZATION_TYPE).
+        defers_packing: Whether a model's first answer does not wait for its weights to be packed: in environments that
+            Lambda starts because a request waits for them, not where it takes a snapshot or starts them beforehand.
         problems: What the environment held that makes no sense, a sentence each.
     """
 
@@ -78,6 +80,7 @@ class Settings:
     model_memory_bytes: int | None = None
     max_answer_bytes: int | None = None
     snap_start: bool = False
+    defers_packing: bool = False
     problems: tuple[str, ...] = ()
 
     @classmethod
@@ -132,6 +135,7 @@ class Settings:
             model_memory_bytes=read("LAMBDASERVE_MODEL_MEMORY_MB", _positive, default_model_memory_mb(environ)) * _MB,
             max_answer_bytes=read("LAMBDASERVE_MAX_ANSWER_BYTES", _natural, _default_max_answer_bytes(environ)) or None,
             snap_start=environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start",
+            defers_packing=environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "on-demand",
             problems=tuple(problems),
         )
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from export.progress import Progress
 from export.publish import publish
+from export.weights_file import split_weights, weights_path
 from handlers.registry.fetch import describe_file
 from handlers.registry.manifest import (
     MANIFEST_FILE,
@@ -66,6 +67,7 @@ def make_artifact(  # noqa: PLR0913 - the last three by name only, and rarely
     folder.mkdir(parents=True, exist_ok=True)
     for name, graph in variants.items():
         onnx.save(graph, folder / f"{name}.onnx")
+        split_weights(folder / f"{name}.onnx")
     onnx.save(proven or variants["fp32"], folder / "proven.tmp")
     session = Session(folder / "proven.tmp", threads=1)
     (folder / "proven.tmp").unlink()
@@ -81,7 +83,7 @@ def make_artifact(  # noqa: PLR0913 - the last three by name only, and rarely
         task=task or TensorTask(),
         inputs=session.inputs,
         outputs=session.outputs,
-        variants=tuple(_variant(name, *(memory or {}).get(name, (1, None))) for name in variants),
+        variants=tuple(_variant(folder, name, *(memory or {}).get(name, (1, None))) for name in variants),
         chosen=dict.fromkeys(CPU_KINDS, chosen),
         goldens=Goldens(file="goldens.npz", count=len(goldens), output_stride=1),
         tokenizer="tokenizer.json" if tokenizer else None,
@@ -130,13 +132,14 @@ def publish_graphs(  # noqa: PLR0913 - the last two by name only, and rarely
         return publish(Path(folder), open_store(store_url), alias, Progress(Console(file=io.StringIO()))).version
 
 
-def _variant(name: str, peak_bytes: int, sample_bytes: int | None) -> Variant:
+def _variant(folder: Path, name: str, peak_bytes: int, sample_bytes: int | None) -> Variant:
     gate = Gate(
         metric="accuracy", reference=1.0, score=1.0, loss=0.0, allowed=0.01, passed=True, samples=1, held_out=True
     )
     return Variant(
         name=name,
         file=f"{name}.onnx",
+        data=data.name if (data := weights_path(folder / f"{name}.onnx")).exists() else None,
         gate=gate,
         latency_ms=1.0,
         latency_fp32_ms=1.0,

@@ -1,20 +1,18 @@
 """From an alias to a session that has answered its goldens."""
 
 import math
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from handlers.errors import ArtifactError, InsufficientMemory, LambdaserveError, ModelNotReady, StoreError
-from handlers.memory import release_memory
+from handlers.errors import LambdaserveError
 from handlers.pace import Pace
 from handlers.registry.aliases import resolve_alias
 from handlers.registry.download import Download
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import Manifest, TensorSpec, Variant
+from handlers.registry.opening import Opening, Reserve, VariantObserver
+from handlers.registry.packing import Packing, Scratch
 from handlers.registry.stores import Store
 from handlers.settings import Settings
 from handlers.tasks.tensor import served_specs
@@ -26,12 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadObserver", "LoadedModel", "load_model"]
 
-Reserve = Callable[[int], None]
-
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A version that is ready to answer. `phases_ms` are the times of loading, `pace` learns those of its runs."""
+    """A version that is ready to answer. `phases_ms` are the times of loading, `pace` learns those of its runs.
+
+    `packing` is what is left to do beside its second request, None where that is nothing.
+    """
 
     name: str
     version: str
@@ -40,6 +39,7 @@ class LoadedModel:
     session: "Session"
     task: "Task"
     phases_ms: dict[str, float]
+    packing: Packing | None = None
     pace: Pace = field(default_factory=Pace)
 
     @cached_property
@@ -63,7 +63,7 @@ class LoadedModel:
         return next((shape[0] for shape in self.manifest.example_shapes.values() if shape), 1)
 
 
-class LoadObserver(Protocol):
+class LoadObserver(VariantObserver, Protocol):
     """Who wants to know how loading goes."""
 
     def model_loaded(self, model: LoadedModel) -> None:
@@ -71,9 +71,6 @@ class LoadObserver(Protocol):
 
     def load_failed(self, model: str, error: LambdaserveError) -> None:
         """Take note that a model is not ready, and why; `model` is empty where the store could not be listed."""
-
-    def variant_passed_over(self, model: str, version: str, variant: str, error: LambdaserveError) -> None:
-        """Take note that a variant cannot be used on this machine; the next one is tried."""
 
     def model_dropped(self, model: str, version: str) -> None:
         """Take note that a model is loaded no more: others needed its memory, or it was unloaded."""
@@ -108,83 +105,13 @@ def load_model(  # noqa: PLR0913, PLR0917 - what loading takes, each from whoeve
         version = resolve_alias(store, name, settings.alias)
     with timeline.span("manifest"):
         manifest = fetch_manifest(store, name, version)
-    with (
-        tempfile.TemporaryDirectory(prefix="lambdaserve-", dir=settings.scratch_dir) as scratch,
-        Download(store, manifest, Path(scratch), timeline) as download,
-    ):
-        opening = _Opening(manifest, Path(scratch), download, timeline, settings.threads)
+    with Scratch(settings.scratch_dir) as scratch, Download(store, manifest, scratch.folder, timeline) as download:
+        opening = Opening(manifest, scratch, download, timeline, settings)
         variant, session = opening.first_right_variant(observer, reserve)
+        packing = opening.packing_of(variant, session, observer)
         task = opening.task
     pace = Pace(count_elements(manifest), variant.latency_ms / 1000)
-    return LoadedModel(name, version, manifest, variant, session, task, timeline.phases_ms, pace)
-
-
-@dataclass(frozen=True)
-class _Opening:
-    """What opening the variants of a version shares."""
-
-    manifest: Manifest
-    folder: Path
-    download: Download
-    timeline: Timeline
-    threads: int
-
-    def first_right_variant(self, observer: LoadObserver, reserve: Reserve) -> tuple[Variant, "Session"]:
-        from handlers.runtime.cpu import cpu_kind
-
-        manifest = self.manifest
-        candidates = manifest.variants_for(cpu_kind())
-        too_large: InsufficientMemory | None = None
-        for variant in candidates:
-            try:
-                reserve(variant.peak_memory_bytes)
-                return variant, self._right_session(variant)
-            except (ArtifactError, StoreError):  # of the store's making: another variant is not what is wanted
-                raise
-            except LambdaserveError as error:
-                observer.variant_passed_over(manifest.model, str(manifest.version), variant.name, error)
-                if isinstance(error, InsufficientMemory):
-                    too_large = too_large or InsufficientMemory(str(error))
-            finally:
-                self.download.remove(variant.files)
-            release_memory()  # the next one may take the room of this one's session, which went with the error
-        if too_large is not None:
-            raise too_large
-        msg = (
-            f"model {manifest.model!r} version {manifest.version}: none of the variants "
-            f"{', '.join(variant.name for variant in candidates)} answers its goldens on this machine, expected at "
-            "least fp32 to; build the model on such a machine to see why"
-        )
-        raise ModelNotReady(msg)
-
-    def _right_session(self, variant: Variant) -> "Session":
-        manifest = self.manifest
-        beside = [manifest.goldens.file, *([manifest.tokenizer] if manifest.tokenizer else [])]
-        self.download.begin([*beside, *variant.files])
-        with self.timeline.span("runtime_import"):
-            # not before: numpy and onnxruntime take as long to import as most models take to arrive
-            from handlers.runtime.goldens import check_goldens, read_goldens
-            from handlers.runtime.session import Session
-        self.download.wait(beside)
-        goldens = read_goldens(self.folder / manifest.goldens.file, manifest)
-        _ = self.task  # while the weights are still on their way
-        self.download.wait(variant.files)
-        with self.timeline.span("session"):
-            session = Session(self.folder / variant.file, threads=self.threads)
-            session.check_signature(manifest.inputs, manifest.outputs)
-        with self.timeline.span("goldens"):
-            check_goldens(session, goldens, manifest.goldens, variant)
-        return session
-
-    @cached_property
-    def task(self) -> "Task":
-        """What stands between users and tensors. Its tokenizer must have arrived."""
-        manifest = self.manifest
-        with self.timeline.span("task"):
-            from handlers.tasks.opening import open_task  # not before numpy is imported
-
-            tokenizer = self.folder / manifest.tokenizer if manifest.tokenizer else None
-            return open_task(manifest.task, manifest.inputs, manifest.outputs, tokenizer)
+    return LoadedModel(name, version, manifest, variant, session, task, timeline.phases_ms, packing, pace)
 
 
 def count_elements(manifest: Manifest) -> int:

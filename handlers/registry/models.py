@@ -140,6 +140,8 @@ class Models:
             model = self.find(name, version)
             if model is not None:
                 self._cache.hold(name)
+                if model.packing is not None:
+                    model.packing.request_comes()
             return model
 
     def await_and_hold(self, name: str, version: str | None, timeout_s: float) -> LoadedModel:

@@ -1,0 +1,110 @@
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handlers.errors import GoldenMismatch
+from handlers.registry.loading import LoadedModel
+from handlers.registry.models import Models
+from handlers.runtime.goldens import write_goldens
+from handlers.settings import Settings
+from tests.artifacts import publish_graphs
+from tests.graphs import affine, dense
+from tests.handlers.registry.recorder import WAIT_S, Recorder
+
+WIDTH = 4096  # a power of two: means of whole numbers are exact, in whatever order kernels add them
+EXAMPLE = {"x": (np.arange(WIDTH) % 3).astype(np.float32).reshape(1, WIDTH)}
+RIGHT = np.full((1, WIDTH), EXAMPLE["x"].mean())
+
+
+@pytest.fixture(scope="module")
+def large_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = (tmp_path_factory.mktemp("large") / "store").as_uri()
+    publish_graphs(url, "m", {"fp32": dense(WIDTH, 1)}, [EXAMPLE])
+    return url
+
+
+@pytest.fixture
+def on_demand(settings: Settings, large_store: str) -> Settings:
+    """Settings of an environment that Lambda starts because a request waits for it."""
+    return replace(settings, store_url=large_store, defers_packing=True)
+
+
+def ask(models: Models) -> LoadedModel:
+    model = models.await_and_hold("m", None, WAIT_S)
+    np.testing.assert_array_equal(model.session.run(EXAMPLE)["y"], RIGHT)
+    models.release("m")
+    return model
+
+
+def settle(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_weights_are_packed_beside_the_second_request(on_demand: Settings, recorder: Recorder) -> None:
+    models = Models(on_demand, recorder)
+
+    model = ask(models)
+    assert not model.session.packed
+    [folder] = on_demand.scratch_dir.iterdir()
+    assert (folder / "fp32.onnx.data").exists()
+
+    ask(models)
+    settle(lambda: model.session.packed and not folder.exists())
+    for _ in range(3):
+        assert ask(models) is model
+    assert recorder.passed_over == []
+
+
+def test_nothing_is_deferred_where_no_request_waits(on_demand: Settings, recorder: Recorder, large_store: str) -> None:
+    models = Models(replace(on_demand, store_url=large_store, defers_packing=False), recorder)
+
+    model = ask(models)
+
+    assert (model.session.packed, model.packing) == (True, None)
+    assert list(on_demand.scratch_dir.iterdir()) == []
+
+
+def test_nothing_is_deferred_where_there_is_little_to_pack(settings: Settings, recorder: Recorder) -> None:
+    publish_graphs(settings.store_url, "m", {"fp32": affine()}, [{"x": np.zeros((1, 3), np.float32)}])
+    models = Models(replace(settings, defers_packing=True), recorder)
+
+    models.await_all(WAIT_S)
+
+    assert models.loaded[0].session.packed
+    assert list(settings.scratch_dir.iterdir()) == []
+
+
+def test_a_packed_session_that_answers_wrong_is_not_taken(on_demand: Settings, recorder: Recorder) -> None:
+    models = Models(on_demand, recorder)
+    model = ask(models)
+    [folder] = on_demand.scratch_dir.iterdir()
+    wrong = [(EXAMPLE, {"y": np.zeros(WIDTH, np.float32)})]
+    write_goldens(folder / "goldens.npz", wrong, model.manifest.inputs, model.manifest.outputs)
+
+    ask(models)
+    settle(lambda: not folder.exists())
+
+    assert not ask(models).session.packed
+    [(_, _, variant, error)] = recorder.passed_over
+    assert (variant, type(error)) == ("fp32, packed", GoldenMismatch)
+
+
+def test_files_go_with_a_model_that_is_dropped_before(on_demand: Settings, recorder: Recorder) -> None:
+    models = Models(on_demand, recorder)
+    models.await_model("m", None, WAIT_S)
+    folders: list[Path] = list(on_demand.scratch_dir.iterdir())
+    recorder.loaded.clear()
+
+    models.unload("m")
+    gc.collect()
+
+    assert len(folders) == 1
+    assert list(on_demand.scratch_dir.iterdir()) == []

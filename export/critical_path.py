@@ -24,6 +24,7 @@ _GROUPS = {
     "store": _IMPORTS,
     "runtime_import": _IMPORTS,
     "web_import": _IMPORTS,
+    "list": "lookup",
     "alias": "lookup",
     "manifest": "lookup",
 }

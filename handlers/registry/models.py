@@ -267,7 +267,8 @@ class Models:
             at_start = self._served.at_start
             self._begin(at_start)  # the list of the others must not hold them up
             if not (self._served.fixed and at_start):
-                self._served.read(store)
+                with self.timeline.span("list"):
+                    self._served.read(store)
             with self._changed:
                 if not self._started:
                     self._awaited = {name for name in self._served.at_start if self._cache.find(name) is None}

@@ -70,7 +70,7 @@ def test_the_first_answer_carries_the_phases_of_the_cold_start_and_no_other_does
     )
 
     first, second = map(phases, run.answers)
-    assert first - {"load"} == OF_PROCESS | OF_MODEL | {"cold-store", "decode", "infer", "encode"}
+    assert first - {"load"} == OF_PROCESS | OF_MODEL | {"cold-store", "cold-list", "decode", "infer", "encode"}
     assert second == {"decode", "infer", "encode"}
 
 

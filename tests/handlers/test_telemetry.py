@@ -163,7 +163,13 @@ def test_the_phases_of_a_cold_start_are_measured_per_model(run: Run) -> None:
 
 def test_the_cold_start_as_a_whole_is_measured_from_the_start_of_the_process(run: Run) -> None:
     [started] = [line for line in run.logs if line["message"] == "environment started"]
-    of_process = {"interpreter": "Interpreter", "settings": "Settings", "store": "Store", "web_import": "WebImport"}
+    of_process = {
+        "interpreter": "Interpreter",
+        "settings": "Settings",
+        "store": "Store",
+        "list": "List",
+        "web_import": "WebImport",
+    }
 
     assert set(started["phases_ms"]) == set(of_process)
     for phase, metric in of_process.items():

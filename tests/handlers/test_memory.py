@@ -15,7 +15,7 @@ from tests.graphs import dense
 from tests.interpreters import ROOT
 
 MB = 2**20
-WIDTH, LAYERS, MODELS = 2048, 2, 20
+WIDTH, LAYERS, MODELS = 2048, 2, 40
 WEIGHTS = 4 * LAYERS * WIDTH**2  # 32 MB
 
 ROTATE = f"""

@@ -16,7 +16,7 @@ __all__ = ["PIECE_BYTES", "Progress", "Sink", "Store", "StoredObject", "open_sto
 Progress = Callable[[int], None]
 """Told how many more bytes have gone out."""
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 1 << 19
 """Of a range that is copied: stays in the processor's cache while it is hashed and written."""
 
 

@@ -72,9 +72,9 @@ ONLY_LOADED = {
     "boto3/data": ("s3",),
 }
 
-# pydantic and opentelemetry find plugins through importlib.metadata at import; scanners find versions there, people
-# licences. The rest describes the installation (RECORD would name files that are gone).
-KEPT_METADATA = re.compile(r"METADATA|entry_points\.txt|licenses|(LICEN[CS]E|NOTICE|COPYING).*")
+# Scanners find versions there, people licences. The rest describes the installation (RECORD would name files that are
+# gone).
+KEPT_METADATA = re.compile(r"METADATA|licenses|(LICEN[CS]E|NOTICE|COPYING).*")
 
 
 def main() -> None:

@@ -1,11 +1,12 @@
 import hashlib
+import resource
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from handlers.errors import CorruptFile
+from handlers.errors import CorruptFile, StoreUnavailable
 from handlers.registry.fetch import describe_file, fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE, PART_BYTES, Manifest, encode_manifest
 from handlers.registry.names import file_key
@@ -116,6 +117,20 @@ def test_a_missing_file_is_refused_with_what_was_expected(store: Store, manifest
 
     key = file_key("m", "1", "fp32.onnx")
     assert str(refusal.value) == f"{key}: missing, expected {entry.size} bytes with sha256 {entry.sha256}"
+
+
+def test_a_full_disk_is_told_with_what_to_do(store: Store, manifest: Manifest, tmp_path: Path) -> None:
+    put(store, "big.bin", BIG)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (PART_BYTES // 2, limits[1]))
+    try:
+        with pytest.raises(StoreUnavailable, match=r"cannot be written \(File too large\), expected room") as refusal:
+            download(store, manifest, ["big.bin"], tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert str(tmp_path) in str(refusal.value)
+    assert "ephemeral storage" in str(refusal.value)
 
 
 def test_a_published_manifest_is_read(store: Store, manifest: Manifest) -> None:

@@ -91,7 +91,7 @@ $(COLD_ARTIFACTS): build/real/%/artifact/manifest.json: | .venv/real-models
 	@echo "building $* for bench-cold, once: a minute or two" >&2
 	$(RUN) -m benchmarks.real.builds $*
 
-bench-cold: setup sam-build $(COLD_ARTIFACTS) ## Process start to first answer, beside a floor and plain handlers; MODELS="..." names some
+bench-cold: setup sam-build peers $(COLD_ARTIFACTS) ## Process start to first answer, beside a floor, plain handlers and the peers; MODELS="..." names some
 	$(RUN) -m benchmarks.cold $(MODELS)
 
 bench-throughput: .venv/installed peers demo ## Requests a second of `lambdaserve serve` over HTTP, beside a bare application and the peers

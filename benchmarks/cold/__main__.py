@@ -1,7 +1,8 @@
 """How long a cold start takes, from the start of a process to its first answer, beside a floor and beside others.
 
 `python -m benchmarks.cold [--rounds N] [NAME ...]`: the models of those names, or all. Exits 1 if an answer is not
-PyTorch's, a bar is missed, or an artifact is not there. docs/benchmarks.md says what is counted.
+PyTorch's, a bar is missed, or an artifact is not there; goes on without servers that are not installed, and says so.
+docs/benchmarks.md says what is counted.
 """
 
 import argparse
@@ -20,8 +21,10 @@ from benchmarks.cold.cpus import available, started_on
 from benchmarks.cold.figures import Figures, bars_for
 from benchmarks.cold.memory import reference_peak_bytes
 from benchmarks.cold.packages import BUILT, make_packages
+from benchmarks.cold.servers import server_contenders
 from benchmarks.cold.shelf import running_shelf
 from benchmarks.cold.tables import to_plot, to_tables
+from benchmarks.peers.catalogue import installed_peers
 from benchmarks.real.bars import missed
 from benchmarks.results import describe_machine, print_tables, write_section
 from handlers.registry.manifest import MANIFEST_FILE
@@ -67,6 +70,7 @@ def _measure(cases: Sequence[Case], rounds: int) -> list[Figures]:
     python = find_python("3.13")
     assert python is not None  # noqa: S101 - looked at before
     packages = make_packages(python)
+    peers = installed_peers()
     figures = []
     for cpus in available():
         with (
@@ -75,21 +79,26 @@ def _measure(cases: Sequence[Case], rounds: int) -> list[Figures]:
             running_shelf(Path(name), cases) as shelf,
         ):
             conditions = Conditions(cpus, shelf, python, packages, Path(name))
-            contenders = lambda_contenders(conditions, cases)
+            groups = [lambda_contenders(conditions, cases), server_contenders(cpus, peers)]
             for case in cases:
                 peak = reference_peak_bytes(conditions, case)
                 label = f"{case.name}, {cpus.count} CPU"
-                figures.append(Figures(case, cpus.count, _in_turns(contenders, case, rounds, label), peak))
+                figures.append(Figures(case, cpus.count, _in_turns(groups, case, rounds, label), peak))
     return figures
 
 
-def _in_turns(contenders: Sequence[Contender], case: Case, rounds: int, label: str) -> dict[str, list[FirstAnswer]]:
-    """Return the answers of all contenders, who take turns in an order drawn by lot, all of them right."""
+def _in_turns(
+    groups: Sequence[Sequence[Contender]], case: Case, rounds: int, label: str
+) -> dict[str, list[FirstAnswer]]:
+    """Return the answers of all contenders, all of them right.
+
+    They take turns in an order drawn by lot, group after group: the last are slow, and those before them, which are
+    held against each other, follow each other closely.
+    """
     random = np.random.default_rng(0)
-    answers: dict[str, list[FirstAnswer]] = {contender.name: [] for contender in contenders}
+    answers: dict[str, list[FirstAnswer]] = {contender.name: [] for group in groups for contender in group}
     for _ in track(range(rounds), label, console=Console(stderr=True)):
-        for index in random.permutation(len(contenders)):
-            contender = contenders[index]
+        for contender in [group[index] for group in groups for index in random.permutation(len(group))]:
             answer = contender.start(case)
             case.check(contender.name, answer.outputs)
             answers[contender.name].append(answer)

@@ -1,6 +1,7 @@
 """Who is measured: each starts a fresh process, hands it the request of a case, and returns the first answer.
 
-A contender is a name and a function; to add one, write such a function and list it.
+A contender is a name and a function; to add one, write such a function and list it. Servers, which do not run under
+Lambda's runtime, are in `servers.py`.
 """
 
 import base64
@@ -36,6 +37,7 @@ __all__ = [
     "Contender",
     "FirstAnswer",
     "lambda_contenders",
+    "to_outputs",
 ]
 
 OURS = "lambdaserve"
@@ -51,7 +53,7 @@ RUNTIME_CLIENT = ROOT / ".venv-runtime"
 
 @dataclass(frozen=True)
 class FirstAnswer:
-    """What a cold start came to.
+    """What a cold start came to. None: not known.
 
     Attributes:
         seconds: From the invocation, which starts the process, to the answer.
@@ -62,10 +64,10 @@ class FirstAnswer:
     """
 
     seconds: float
-    cpu_seconds: float
+    cpu_seconds: float | None
     outputs: Outputs
-    peak_bytes: int
-    fetched_bytes: int
+    peak_bytes: int | None
+    fetched_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,12 @@ def _invoke(  # noqa: PLR0913 - what a function is made of
 
 def _outputs(answer: Mapping[str, Any]) -> Outputs:
     body = base64.b64decode(answer["body"]) if answer["isBase64Encoded"] else answer["body"]
-    return {tensor["name"]: np.array(tensor["data"]) for tensor in json.loads(body)["outputs"]}
+    return to_outputs(json.loads(body))
+
+
+def to_outputs(answer: Mapping[str, Any]) -> Outputs:
+    """Return the arrays of an answer of the Open Inference Protocol, all tensors in JSON."""
+    return {tensor["name"]: np.array(tensor["data"]) for tensor in answer["outputs"]}
 
 
 def _cpu_seconds(process: Path) -> float:

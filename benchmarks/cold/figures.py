@@ -1,7 +1,7 @@
 """What the cold starts of a model come to, and what each figure has to reach."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.cold.cases import Case
@@ -43,7 +43,7 @@ class Figures:
     @property
     def excess_kb(self) -> float:
         """How much more ours fetched than the files that it needs: documents, headers, and what it did not need."""
-        return (max(answer.fetched_bytes for answer in self.answers[OURS]) - self.case.needed_bytes) / _KB
+        return (_most(answer.fetched_bytes for answer in self.answers[OURS]) - self.case.needed_bytes) / _KB
 
     @property
     def goldens_kb(self) -> float:
@@ -53,7 +53,7 @@ class Figures:
     @property
     def peak_mb(self) -> float:
         """The most memory that ours had resident up to its first answer."""
-        return max(answer.peak_bytes for answer in self.answers[OURS]) / _MB
+        return _most(answer.peak_bytes for answer in self.answers[OURS]) / _MB
 
     @property
     def added_mb(self) -> float:
@@ -82,3 +82,8 @@ def bars_for(model: str) -> list[Bar]:
         at_most("added_mb", 40),
     ]
     return [*bars, at_most("times_plain", 0.5)] if model in _LARGER else bars
+
+
+def _most(values: Iterable[int | None]) -> int:
+    """Return the largest of those that are known: at least one must be."""
+    return max(value for value in values if value is not None)

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from benchmarks.cold.contenders import FLOOR, FLOOR_CLIENT, OURS
+from benchmarks.cold.contenders import FLOOR, FLOOR_CLIENT, OURS, FirstAnswer
 from benchmarks.cold.figures import Figures, bars_for
 from benchmarks.plots import Plot, Stick
 from benchmarks.real.bars import Bar
@@ -22,8 +22,8 @@ _SHOWN = (
 _NOTE = """From the invocation, which starts the process, to the answer, through the Runtime Interface Emulator; the
 store is behind a link with 15 ms to the first byte, 75 MB/s a connection and 300 MB/s in all. `ours` is how many times
 as long as that contender ours takes, the median over the rounds; `CPU s` what the process has computed by its answer.
-The floor speaks the Runtime API itself: under awslambdaric it takes {:.0f} ms more. docs/benchmarks.md says what is
-counted.""".replace("\n", " ")
+The floor speaks the Runtime API itself: under awslambdaric it takes {:.0f} ms more. The servers of (c) have neither
+emulator nor link: their model is a local file. docs/benchmarks.md says what is counted.""".replace("\n", " ")
 
 
 def to_tables(figures: Sequence[Figures], rounds: int) -> list[Table]:
@@ -36,7 +36,7 @@ def to_tables(figures: Sequence[Figures], rounds: int) -> list[Table]:
                 each.case.name,
                 contender,
                 _spread(each.seconds(contender)),
-                f"{statistics.median(answer.cpu_seconds for answer in each.answers[contender]):.2f}",
+                _cpu_seconds(each.answers[contender]),
                 f"{each.ratio(OURS, contender):.2f} times",
             )
             for each in mine
@@ -78,6 +78,11 @@ def _client_s(figures: Sequence[Figures]) -> float:
     """Return what awslambdaric costs: the median over models and rounds of the floor with it less the floor without."""
     pairs = [pair for each in figures for pair in zip(each.seconds(FLOOR_CLIENT), each.seconds(FLOOR), strict=True)]
     return statistics.median(client - floor for client, floor in pairs)
+
+
+def _cpu_seconds(answers: Sequence[FirstAnswer]) -> str:
+    known = [answer.cpu_seconds for answer in answers if answer.cpu_seconds is not None]
+    return f"{statistics.median(known):.2f}" if known else "-"
 
 
 def _spread(seconds: Sequence[float]) -> str:

@@ -1,6 +1,7 @@
 """The servers beside ours, and how each is started on an ONNX file."""
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.peers.processes import ServerProcess, free_ports, running
 
-__all__ = ["BENTOML", "LITSERVE", "MLSERVER", "PEERS", "Peer"]
+__all__ = ["BENTOML", "LITSERVE", "MLSERVER", "PEERS", "Peer", "installed_peers"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SERVICES = Path(__file__).parent / "services"
@@ -114,3 +115,11 @@ LITSERVE = Peer("LitServe", "litserve", _start_litserve)
 BENTOML = Peer("BentoML", "bentoml", _start_bentoml)
 MLSERVER = Peer("MLServer", "mlserver", _start_mlserver)
 PEERS = (LITSERVE, BENTOML, MLSERVER)
+
+
+def installed_peers(peers: Sequence[Peer] = PEERS) -> list[Peer]:
+    """Return those that can be started; says on stderr which cannot, and how to get them."""
+    for peer in peers:
+        if peer.missing:
+            print(f"bench: {peer.missing}", file=sys.stderr)
+    return [peer for peer in peers if not peer.missing]

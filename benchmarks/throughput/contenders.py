@@ -9,7 +9,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import __version__ as fastapi_version
 
-from benchmarks.peers.catalogue import PEERS, Peer
+from benchmarks.peers.catalogue import Peer, installed_peers
 from benchmarks.peers.processes import ServerProcess, free_ports, running
 from benchmarks.throughput.goldens import AskedGoldens
 from export.progress import Progress
@@ -48,12 +48,7 @@ def contenders(asked: AskedGoldens, folder: Path, threads: int, cpus: Sequence[i
         Contender(BARE, f"FastAPI {fastapi_version}, uvicorn {uvicorn.__version__}",
                   _bare(model_file, model, threads, cpus)),
     ]  # fmt: skip
-    for peer in PEERS:
-        if peer.missing:
-            print(f"bench: {peer.missing}", file=sys.stderr)
-        else:
-            found.append(_peer(peer, model_file, model, threads, cpus))
-    return found
+    return found + [_peer(peer, model_file, model, threads, cpus) for peer in installed_peers()]
 
 
 def _peer(peer: Peer, model_file: Path, model: str, threads: int, cpus: Sequence[int]) -> Contender:

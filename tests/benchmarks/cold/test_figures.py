@@ -13,6 +13,7 @@ from benchmarks.cold.tables import to_plot, to_tables
 from benchmarks.real.bars import missed
 
 MB = 1024 * 1024
+SERVER = "(c) a server"
 
 
 def answers(seconds: Sequence[float], *, fetched_bytes: int = 0) -> list[FirstAnswer]:
@@ -27,6 +28,7 @@ def figures(case: Case) -> Figures:
         FLOOR: answers([1.0, 2.0, 4.0]),
         FLOOR_CLIENT: answers([1.05, 2.05, 4.05]),
         BARE: answers([4.0, 8.0, 9.0]),
+        SERVER: [FirstAnswer(each, None, {}, None, None) for each in (2.4, 4.8, 18.0)],
     }
     return Figures(case, 1, times, 110 * MB)
 
@@ -54,13 +56,14 @@ def test_a_plain_handler_is_a_bar_for_minilm_and_larger() -> None:
 
 def test_tables_and_plot_show_each_contender(figures: Figures) -> None:
     one, bars = to_tables([figures], 3)
-    assert [row[1] for row in one.rows] == [OURS, FLOOR, FLOOR_CLIENT, BARE]
+    assert [row[1] for row in one.rows] == [OURS, FLOOR, FLOOR_CLIENT, BARE, SERVER]
     assert one.rows[1][2:] == ("2.00 (1.00 to 4.00)", "1.00", "1.20 times")
+    assert one.rows[4][2:] == ("4.80 (2.40 to 18.00)", "-", "0.50 times")
     assert "under awslambdaric it takes 50 ms more" in one.note
     assert "1.20 times\nat most 1.25: met" in bars.rows[0]
     assert "64.0 KB\nat most 64: met" in bars.rows[0]
     (sticks,) = to_plot([figures]).groups.values()
-    assert [stick.ours for stick in sticks] == [True, False, False, False]
+    assert [stick.ours for stick in sticks] == [True, False, False, False, False]
 
 
 def str_of(model: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import onnx
 import pytest
 
 from benchmarks.peers.answering import first_answer_s
-from benchmarks.peers.catalogue import PEERS, Peer
+from benchmarks.peers.catalogue import LITSERVE, PEERS, Peer, installed_peers
 from benchmarks.peers.processes import free_ports, running
 from benchmarks.warm.invocation import json_request
 from tests.graphs import affine
@@ -36,6 +37,14 @@ def test_a_peer_answers_right(peer: Peer, model_file: Path) -> None:
     assert output["data"] == [1.0, 4.0, -1.0]
     assert output["shape"] == [1, 3]
     assert seconds > 0
+
+
+def test_a_peer_that_is_not_installed_is_left_out_and_told_with_the_way_to_get_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert installed_peers([replace(LITSERVE, name="Absent", package="no-such-peer")]) == []
+    told = "bench: Absent: nothing in .venv-peers/no-such-peer, expected an environment; `make peers`\n"
+    assert capsys.readouterr().err == told
 
 
 def test_a_process_that_leaves_its_session_is_killed_with_the_server() -> None:

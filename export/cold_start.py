@@ -65,6 +65,7 @@ class Function:
             "LAMBDASERVE_STORE": self.store,
             "LAMBDASERVE_MODELS": self.model,
             "LAMBDASERVE_ALIAS": self.alias,
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",  # as where a request waits for the environment
             # a link that is slower than Lambda's takes longer than its init phase may, and is to be seen all the same
             "LAMBDASERVE_INIT_WAIT_S": str(_TIMEOUT_S),
         }

@@ -46,7 +46,8 @@ def make_goldens(
         OutputError: Not even the coarsest fits.
     """
     size = 0
-    for count, stride in [(_affordable(samples[0], answer), 1), *((1, stride) for stride in _STRIDES)]:
+    counts = dict.fromkeys([_affordable(samples[0], answer), 1])
+    for count, stride in [*((count, 1) for count in counts), *((1, stride) for stride in _STRIDES[1:])]:
         goldens = [_golden(sample, answer, stride) for sample in samples[:count]]
         write_goldens(path, goldens, inputs, outputs)
         size = path.stat().st_size

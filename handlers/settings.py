@@ -45,7 +45,7 @@ class Settings:
             limit; empty: there is none.
         max_payload_bytes: LAMBDASERVE_MAX_PAYLOAD_BYTES, of one payload and of all in a request; on Lambda a quarter of
             the function's memory at most.
-        scratch_dir: LAMBDASERVE_SCRATCH_DIR, where model files are on their way to a session.
+        scratch_dir: LAMBDASERVE_SCRATCH_DIR, where model files are on their way to a session, or mapped by one.
         threads: LAMBDASERVE_THREADS, of one session; by default what Lambda's memory size buys, elsewhere all cores.
         log_level: LAMBDASERVE_LOG_LEVEL.
         pinned: LAMBDASERVE_PINNED, comma-separated; models that are loaded at the start and stay.

@@ -27,8 +27,8 @@ def add_routes_when_needed(router: Router) -> None:
 def add_routes(router: Router) -> None:
     """Give a router all routes now. Does nothing where it has them."""
     if router.default != router.not_found:
-        router.default = router.not_found
         router.routes.extend(_routes())
+        router.default = router.not_found
 
 
 def _routes() -> list[BaseRoute]:

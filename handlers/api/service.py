@@ -118,6 +118,7 @@ class Service:
         be begun twice: here, and from the start in a thread.
         """
         visit = current_visit()
+        self.models.prediction_comes(model)
         if self.shares_loop and (body_bytes > _MOST_ON_LOOP_BYTES or _unpacks(model)):
             return await asyncio.to_thread(self._answer, visit, model, answer)
         if self.shares_loop:

@@ -42,28 +42,30 @@ class Download:
         self._timeline = timeline
         self._pool = ThreadPoolExecutor(_CONNECTIONS, "download")
         self._parts: dict[str, list[Future[None]]] = {}
-        self._descriptors: list[int] = []
+        self._descriptors: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
-        for descriptor in self._descriptors:
-            os.close(descriptor)
+        self._close([*self._descriptors])
 
     def begin(self, files: Iterable[str]) -> None:
         """Ask for files that have not been asked for, the small ones first: what they hold can be read meanwhile."""
         missing = [file for file in files if file not in self._parts]
         if not missing:
             return
+        for file in missing:
+            try:
+                self._descriptors[file] = os.open(self._folder / file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            except OSError as error:
+                raise _no_room(self._folder, error) from error
         end = self._timeline.begin("fetch")
         for file in sorted(missing, key=lambda file: self._manifest.files[file].size):
             entry = self._manifest.files[file]
-            descriptor = os.open(self._folder / file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            self._descriptors.append(descriptor)
             self._parts[file] = [
-                self._pool.submit(self._fetch_part, file, entry, number, descriptor)
+                self._pool.submit(self._fetch_part, file, entry, number, self._descriptors[file])
                 for number in range(len(entry.parts))
             ]
         parts = [part for file in missing for part in self._parts[file]]
@@ -89,9 +91,16 @@ class Download:
                 part.result()
 
     def remove(self, files: Iterable[str]) -> None:
-        """Delete files that nobody needs any more."""
+        """Delete files that nobody needs any more, and that have been waited for."""
         for file in files:
+            self._parts.pop(file, None)
             (self._folder / file).unlink(missing_ok=True)
+        self._close(files)  # what is open keeps its room on the disk
+
+    def _close(self, files: Iterable[str]) -> None:
+        for file in files:
+            if (descriptor := self._descriptors.pop(file, None)) is not None:
+                os.close(descriptor)
 
     def _fetch_part(self, file: str, entry: FileEntry, number: int, descriptor: int) -> None:
         key = file_key(self._manifest.model, str(self._manifest.version), file)
@@ -132,10 +141,13 @@ class _Part:
             try:
                 written = os.pwrite(self._descriptor, piece, self._end)
             except OSError as error:
-                msg = (
-                    f"{self._folder}: cannot be written ({error.strerror}), expected room for the model's files; give "
-                    "the function more ephemeral storage, or set LAMBDASERVE_SCRATCH_DIR"
-                )
-                raise StoreUnavailable(msg) from error
+                raise _no_room(self._folder, error) from error
             self._end += written
             piece = piece[written:]
+
+
+def _no_room(folder: Path, error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{folder}: cannot be written ({error.strerror}), expected room for the model's files; give the function more "
+        "ephemeral storage, or set LAMBDASERVE_SCRATCH_DIR"
+    )

@@ -11,6 +11,7 @@ from handlers.registry.aliases import resolve_alias
 from handlers.registry.background import Background
 from handlers.registry.cache import ModelCache
 from handlers.registry.loading import LoadedModel, LoadObserver, load_model
+from handlers.registry.packing import Packing
 from handlers.registry.served import ServedModels
 from handlers.registry.states import ModelState, not_served, public_reason, still_loading, why_not_ready
 from handlers.registry.stores import Store, open_store
@@ -140,8 +141,6 @@ class Models:
             model = self.find(name, version)
             if model is not None:
                 self._cache.hold(name)
-                if model.packing is not None:
-                    model.packing.request_comes()
             return model
 
     def await_and_hold(self, name: str, version: str | None, timeout_s: float) -> LoadedModel:
@@ -177,6 +176,20 @@ class Models:
         model = self.await_and_hold(name, version, timeout_s)
         self.release(name)
         return model
+
+    def prediction_comes(self, model: LoadedModel) -> None:
+        """Take note that a model is asked for a prediction: beside its second, its weights are packed."""
+        if model.packing is None or not model.packing.is_due():
+            return
+        if self.make_room(0) < model.variant.peak_memory_bytes:
+            model.packing.give_up()
+            return
+        self._cache.hold(model.name)  # else others would take the memory of what is in use
+        try:
+            threading.Thread(target=self._pack, args=(model.packing, model.name), name="pack", daemon=True).start()
+        except RuntimeError:  # no thread to be had
+            self._cache.release(model.name)
+            model.packing.give_up()
 
     def release(self, name: str) -> None:
         """End what `hold` or `await_and_hold` began."""
@@ -297,6 +310,12 @@ class Models:
         del model  # else dropping it would free nothing
         if name in self._away:  # looked at after `put`: who unloads it from now on finds it here
             self._cache.drop(name)
+
+    def _pack(self, packing: Packing, name: str) -> None:
+        try:
+            packing.run()
+        finally:
+            self._cache.release(name)
 
     def _open_store(self) -> Store:
         with self._opening:

@@ -6,7 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from handlers.errors import ArtifactError, InsufficientMemory, LambdaserveError, ModelNotReady, StoreError
+from handlers.errors import (
+    ArtifactError,
+    InsufficientMemory,
+    LambdaserveError,
+    ModelNotReady,
+    RuntimeFailure,
+    StoreError,
+)
 from handlers.memory import release_memory
 from handlers.registry.download import Download
 from handlers.registry.manifest import Manifest, Variant
@@ -85,7 +92,7 @@ class Opening:
         _ = self.task  # while the weights are still on their way
         self.download.wait(variant.files)
         with self.timeline.span("session"):
-            packed = not (self.settings.defers_packing and self._weights_bytes(variant) >= _WORTH_DEFERRING_BYTES)
+            packed = not self._defers_packing(variant)
             session = Session(self._path(variant.file), threads=self.settings.threads, packed=packed)
             session.check_signature(manifest.inputs, manifest.outputs)
         with self.timeline.span("goldens"):
@@ -106,18 +113,23 @@ class Opening:
         """Return what is left to do for a session whose weights are not packed; the files stay until it is done."""
         if session.packed:
             return None
+        from handlers.runtime.goldens import read_goldens
+
         manifest, path = self.manifest, self._path(variant.file)
+        goldens = read_goldens(
+            self._path(manifest.goldens.file), manifest
+        )  # as they were checked, not as they lie there
 
         def pack() -> None:
-            from handlers.runtime.goldens import check_goldens, read_goldens
+            from handlers.runtime.goldens import check_goldens
             from handlers.runtime.session import Session
 
             try:
-                goldens = read_goldens(self._path(manifest.goldens.file), manifest)
                 packed = Session(path, threads=self.settings.threads)
                 check_goldens(packed, goldens, manifest.goldens, variant)  # other kernels compute from packed weights
-            except LambdaserveError as error:
-                observer.variant_passed_over(manifest.model, str(manifest.version), f"{variant.name}, packed", error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is reported, and the session stays as it is
+                problem = error if isinstance(error, LambdaserveError) else RuntimeFailure(f"{type(error).__name__}")
+                observer.variant_passed_over(manifest.model, str(manifest.version), f"{variant.name}, packed", problem)
             else:
                 session.replace(packed)
 
@@ -127,5 +139,13 @@ class Opening:
     def _path(self, file: str) -> Path:
         return self.scratch.folder / file
 
-    def _weights_bytes(self, variant: Variant) -> int:
-        return self.manifest.files[variant.data].size if variant.data else 0
+    def _defers_packing(self, variant: Variant) -> bool:
+        """Tell whether packing is worth it to wait, and there is room for what that takes."""
+        weights_bytes = self.manifest.files[variant.data].size if variant.data else 0
+        memory_bytes = self.settings.model_memory_bytes
+        return (
+            self.settings.defers_packing
+            and weights_bytes >= _WORTH_DEFERRING_BYTES
+            and self.scratch.free_bytes >= weights_bytes  # the files stay, and others are to find room beside them
+            and (memory_bytes is None or 2 * variant.peak_memory_bytes <= memory_bytes)  # for both, for a while
+        )

@@ -4,6 +4,7 @@ onnxruntime lays weights out anew for its kernels when it opens a session. Witho
 longer, whatever its length, and 110 MB of int8 open in 13 instead of 89 ms (docs/decisions/0006).
 """
 
+import os
 import shutil
 import tempfile
 import threading
@@ -12,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from handlers.memory import release_memory
+
 __all__ = ["Packing", "Scratch"]
 
 
@@ -19,7 +22,8 @@ class Scratch:
     """A folder of its own for a model's files: gone at the end of the context, or, once kept, with this object."""
 
     def __init__(self, parent: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="lambdaserve-", dir=parent))
+        _sweep(parent)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
         self._remove = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self._kept = False
 
@@ -29,6 +33,11 @@ class Scratch:
     def __exit__(self, *_: object) -> None:
         if not self._kept:
             self.remove()
+
+    @property
+    def free_bytes(self) -> int:
+        """How much room is left beside it."""
+        return shutil.disk_usage(self.folder).free
 
     def keep(self) -> None:
         """Let it outlive the context."""
@@ -57,17 +66,47 @@ class Packing:
         self._requests = 0
         self._lock = threading.Lock()
 
-    def request_comes(self) -> None:
-        """Begin to pack beside the second request: the first is the one that must not wait."""
+    def is_due(self) -> bool:
+        """Count a request, and tell whether it is the second: the first is the one that must not wait."""
         if self._requests > 1:  # the many
-            return
+            return False
         with self._lock:
             self._requests += 1
-            if self._requests == 2:  # noqa: PLR2004 - the second
-                threading.Thread(target=self._run, name="pack-weights", daemon=True).start()
+            return self._requests == 2  # noqa: PLR2004 - the second
 
-    def _run(self) -> None:
-        try:
-            self._pack()
-        finally:
-            self._scratch.remove()
+    def run(self) -> None:
+        """Pack. Nobody else may take the memory of the model meanwhile."""
+        self._pack()
+        self.give_up()
+        release_memory()  # the session that was there before is gone
+
+    def give_up(self) -> None:
+        """Leave it as it is."""
+        self._scratch.remove()
+
+
+_PREFIX = "lambdaserve-"
+_swept: set[Path] = set()
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what processes left that were killed: Lambda starts a new one in the same environment, with its /tmp."""
+    if parent in _swept:
+        return
+    _swept.add(parent)
+    for folder in parent.glob(f"{_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdecimal() and not _is_alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    if process == os.getpid():  # of another one with the same number: this one has none yet
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of somebody else
+        return True
+    return True

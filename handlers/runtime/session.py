@@ -65,7 +65,7 @@ class Session:
     """
 
     def __init__(self, path: Path, *, threads: int, packed: bool = True) -> None:
-        """Open the model in `path`; the file is not needed afterwards.
+        """Open the model in `path`; no name of it is needed afterwards, but what is mapped keeps its room on the disk.
 
         Args:
             path: An ONNX file.

@@ -228,3 +228,13 @@ def test_answers_are_bounded_on_lambda_alone_unless_told() -> None:
     assert Settings.from_environ(environ).max_answer_bytes is None
     assert Settings.from_environ(on_lambda).max_answer_bytes == 6 * 1024 * 1024 - 16 * 1024
     assert Settings.from_environ({**on_lambda, "LAMBDASERVE_MAX_ANSWER_BYTES": "0"}).max_answer_bytes is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("on-demand", True), ("provisioned-concurrency", False), ("snap-start", False), (None, False)],
+)
+def test_packing_waits_only_where_a_request_waits_for_the_environment(kind: str | None, *, expected: bool) -> None:
+    environ = {} if kind is None else {"AWS_LAMBDA_INITIALIZATION_TYPE": kind}
+
+    assert Settings.from_environ(environ).defers_packing is expected

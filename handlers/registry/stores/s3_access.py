@@ -1,9 +1,9 @@
 """What it takes to read from S3 without boto3: where, in which region, as whom. None of it is asked of the network."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from handlers.registry.stores.sigv4 import Credentials
 
@@ -101,4 +101,4 @@ def _credentials(environ: Mapping[str, str]) -> Credentials | None:
 
 def _needs_boto3(environ: Mapping[str, str], *, tls: bool) -> bool:
     names = _FOR_BOTO3 + (_FOR_BOTO3_WITH_TLS if tls else ())
-    return any(environ.get(name) for name in names) or any(Path(file).expanduser().exists() for file in _FILES)
+    return any(environ.get(name) for name in names) or any(os.path.exists(os.path.expanduser(file)) for file in _FILES)  # noqa: PTH110, PTH111 - pathlib's raise where one may not look

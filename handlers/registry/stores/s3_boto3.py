@@ -1,4 +1,4 @@
-"""The store in S3 as boto3 sees it: all that writes and lists, and reading wherever only boto3 knows how."""
+"""The store in S3 as boto3 sees it: all that writes, and reading wherever only boto3 knows how."""
 
 import io
 import time
@@ -33,7 +33,7 @@ _CONFIG = Config(
     read_timeout=10,  # of silence, not for the whole body
     # Three times 10 s and two pauses at worst: a dead S3 shows as an error, not as a hanging publish.
     retries={"mode": "standard", "total_max_attempts": 3},
-    max_pool_connections=16,  # 8 ranges in parallel, and what else goes on
+    max_pool_connections=32,  # 16 ranges in parallel, of two models, and what else goes on
     # Path-style with an endpoint from the settings or a dot in the bucket's name (no certificate is good for
     # `a.b.s3.amazonaws.com`), else the bucket in the host name, as AWS prefers.
     s3={"addressing_style": "auto"},

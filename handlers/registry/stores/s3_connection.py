@@ -112,6 +112,9 @@ class Connection:
             if not more:
                 break
             body += more
+        complete = body.endswith(_LAST_CHUNK) if chunked else len(body) == whole_bytes
+        # what is neither all of the body nor no more than it is still to come, or came unasked
+        self._ahead = memoryview(b"" if complete else b"?")
         return _without_chunks(bytes(body)) if chunked else bytes(body[:limit])
 
     @property

@@ -3,6 +3,7 @@
 import importlib.machinery
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,8 @@ def trust_amazon() -> "ssl.SSLContext":
     # not importlib.util.find_spec, which takes 2 ms to import
     spec = importlib.machinery.PathFinder.find_spec("botocore", sys.path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if spec is not None and spec.origin is not None:
-        roots = _AMAZON.findall(Path(spec.origin).with_name("cacert.pem").read_bytes())
-        context.load_verify_locations(cadata=b"".join(roots).decode())
+    with suppress(OSError, ValueError):  # no such file, or none of the five in it: then nobody is believed
+        if spec is not None and spec.origin is not None:
+            roots = _AMAZON.findall(Path(spec.origin).with_name("cacert.pem").read_bytes())
+            context.load_verify_locations(cadata=b"".join(roots).decode())
     return context

@@ -1,4 +1,6 @@
 import gc
+import os
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +12,6 @@ import pytest
 from handlers.errors import GoldenMismatch
 from handlers.registry.loading import LoadedModel
 from handlers.registry.models import Models
-from handlers.runtime.goldens import write_goldens
 from handlers.settings import Settings
 from tests.artifacts import publish_graphs
 from tests.graphs import affine, dense
@@ -36,6 +37,7 @@ def on_demand(settings: Settings, large_store: str) -> Settings:
 
 def ask(models: Models) -> LoadedModel:
     model = models.await_and_hold("m", None, WAIT_S)
+    models.prediction_comes(model)
     np.testing.assert_array_equal(model.session.run(EXAMPLE)["y"], RIGHT)
     models.release("m")
     return model
@@ -86,8 +88,9 @@ def test_a_packed_session_that_answers_wrong_is_not_taken(on_demand: Settings, r
     models = Models(on_demand, recorder)
     model = ask(models)
     [folder] = on_demand.scratch_dir.iterdir()
-    wrong = [(EXAMPLE, {"y": np.zeros(WIDTH, np.float32)})]
-    write_goldens(folder / "goldens.npz", wrong, model.manifest.inputs, model.manifest.outputs)
+    wrong = np.full((WIDTH, WIDTH), 2 / WIDTH, np.float32)  # where they lie by now; what is in use is mapped
+    (folder / "fp32.onnx.data").unlink()
+    (folder / "fp32.onnx.data").write_bytes(wrong.tobytes())
 
     ask(models)
     settle(lambda: not folder.exists())
@@ -95,6 +98,41 @@ def test_a_packed_session_that_answers_wrong_is_not_taken(on_demand: Settings, r
     assert not ask(models).session.packed
     [(_, _, variant, error)] = recorder.passed_over
     assert (variant, type(error)) == ("fp32, packed", GoldenMismatch)
+    assert model is ask(models)
+
+
+def test_a_session_that_cannot_be_packed_stays_as_it_is(on_demand: Settings, recorder: Recorder) -> None:
+    models = Models(on_demand, recorder)
+    ask(models)
+    [folder] = on_demand.scratch_dir.iterdir()
+    (folder / "fp32.onnx").unlink()
+
+    ask(models)
+    settle(lambda: not folder.exists())
+
+    assert not ask(models).session.packed
+    assert [entry[2] for entry in recorder.passed_over] == ["fp32, packed"]
+
+
+def test_nothing_is_deferred_where_both_sessions_do_not_fit(on_demand: Settings, recorder: Recorder) -> None:
+    models = Models(replace(on_demand, model_memory_bytes=1), recorder)  # the manifest says that it takes as much
+
+    assert ask(models).session.packed
+
+
+def test_what_a_killed_process_left_is_swept_away(on_demand: Settings, recorder: Recorder) -> None:
+    with subprocess.Popen(["sleep", "60"]) as alive:
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        for process in (alive.pid, dead.pid, os.getpid()):
+            (on_demand.scratch_dir / f"lambdaserve-{process}-x").mkdir()
+        (on_demand.scratch_dir / "lambdaserve-notes-x").mkdir()
+
+        Models(replace(on_demand, defers_packing=False), recorder).await_all(WAIT_S)
+
+        left = {path.name for path in on_demand.scratch_dir.iterdir()}
+        assert left == {f"lambdaserve-{alive.pid}-x", "lambdaserve-notes-x"}
+        alive.kill()
 
 
 def test_files_go_with_a_model_that_is_dropped_before(on_demand: Settings, recorder: Recorder) -> None:

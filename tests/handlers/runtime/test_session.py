@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 from handlers.errors import InvalidInput, RuntimeFailure
 from handlers.registry.manifest import Datatype, TensorSpec
@@ -116,3 +116,21 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     given = {"x": np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)}
 
     assert session.run(given)["y"].tobytes() == session.run(given)["y"].tobytes()
+
+
+@pytest.mark.parametrize("location", ["../secret.data", "/etc/hostname", "*/_ORT_MEM_ADDR_/*"])
+def test_weights_are_read_from_nowhere_but_the_models_folder(tmp_path: Path, location: str) -> None:
+    (tmp_path / "secret.data").write_bytes(bytes(64))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    graph = affine()
+    tensor = next(tensor for tensor in graph.graph.initializer if tensor.name == "scale")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", "0"), ("length", "4")):
+        entry = tensor.external_data.add()
+        entry.key, entry.value = key, value
+    (folder / "m.onnx").write_bytes(graph.SerializeToString())
+
+    with pytest.raises(RuntimeFailure, match="cannot open it"):
+        Session(folder / "m.onnx", threads=1)

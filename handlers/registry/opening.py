@@ -116,9 +116,8 @@ class Opening:
         from handlers.runtime.goldens import read_goldens
 
         manifest, path = self.manifest, self._path(variant.file)
-        goldens = read_goldens(
-            self._path(manifest.goldens.file), manifest
-        )  # as they were checked, not as they lie there
+        # read now, while they are what was hashed: the proof must not depend on what lies there later
+        goldens = read_goldens(self._path(manifest.goldens.file), manifest)
 
         def pack() -> None:
             from handlers.runtime.goldens import check_goldens

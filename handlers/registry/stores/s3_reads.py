@@ -24,6 +24,7 @@ __all__ = ["NeedsBoto3", "S3Reads"]
 
 T = TypeVar("T")
 
+_MOST_IDLE = 32  # two models on their way at the same time
 _TRIES = 3  # as in boto3's standard mode
 _TIMEOUTS = Timeouts()
 _PIECE_BYTES = 8 << 20
@@ -82,7 +83,7 @@ class S3Reads:
         self._tls = (tls or trust_amazon()) if access.place.tls else None
         self._timeouts = timeouts
         self._pause_s = pause_s
-        self._idle: deque[Connection] = deque()
+        self._idle: deque[Connection] = deque(maxlen=_MOST_IDLE)  # the longest unused goes, and closes
 
     def read(self, key: str) -> StoredObject:
         """Return the whole object. `key` is with the store's prefix. Raises as `Store.read`, and NeedsBoto3."""

@@ -38,6 +38,11 @@ class Timeline:
         """Return how long ago the process began."""
         return time.monotonic() - _PROCESS_START_S
 
+    @staticmethod
+    def at_s(monotonic_s: float) -> float:
+        """Return how old the process was when `time.monotonic` said so."""
+        return monotonic_s - _PROCESS_START_S
+
     @contextmanager
     def span(self, name: str) -> Iterator[None]:
         """Note the block as a span, however it ends."""
@@ -79,7 +84,7 @@ class Timeline:
         """How long each phase took in milliseconds; several spans of a name add up."""
         return durations_ms(self.spans)
 
-    def tell(self, *, waited: bool, failed: bool) -> str:
+    def tell(self, *, waited: bool, failed: bool, entered_s: float = 0.0) -> str:
         """Return what is due to an answer, as entries of `Server-Timing`; empty where nothing is.
 
         The first answer tells all that was, a later one what has ended since where it waited for it. An answer that
@@ -88,11 +93,12 @@ class Timeline:
         Args:
             waited: Whether the answer waited for a model.
             failed: Whether it says that something could not be done.
+            entered_s: When its request came in, since the process began: what had ended by then, nobody waited for.
         """
         if not (waited or failed or not self._told):  # the many
             return ""
         with self._lock:
-            spans = list(self._untold)
+            spans = [span for span in self._untold if not self._told or span.end_s >= entered_s]
             if failed:
                 now_s = self.now_s()
                 spans += [Span(name, start_s, now_s) for name, start_s in self._running]

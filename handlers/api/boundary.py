@@ -105,8 +105,11 @@ class _Answer:
 
     def _server_timing(self) -> str:
         clock = self.visit.clock
-        cold = self.service.models.timeline.tell(
-            waited="load" in clock.phases_ms, failed=self.head["status"] >= _OUR_FAULT
+        timeline = self.service.models.timeline
+        cold = timeline.tell(
+            waited="load" in clock.phases_ms,
+            failed=self.head["status"] >= _OUR_FAULT,
+            entered_s=timeline.at_s(self.visit.entered_s),
         )
         return ", ".join(part for part in (clock.header, cold) if part)
 

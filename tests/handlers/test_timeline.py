@@ -125,6 +125,16 @@ def test_a_model_that_is_loaded_later_is_told_to_who_waited_for_it() -> None:
     assert tell(timeline, waited=True) == []
 
 
+def test_what_had_been_loaded_before_a_request_came_is_none_of_its_phases() -> None:
+    timeline = Timeline()
+    timeline.add("interpreter", 0.0, 0.25)
+    tell(timeline)
+    timeline.add("fetch", 100.0, 101.0)  # of a model that nobody waited for to the end
+    timeline.add("session", 3600.0, 3601.0)
+
+    assert timeline.tell(waited=True, failed=False, entered_s=3599.0) == "cold;dur=1000.00, cold-session;dur=1000.00"
+
+
 def test_an_answer_that_failed_tells_what_is_known_and_leaves_it_to_the_next() -> None:
     timeline = Timeline()
     timeline.add("interpreter", 0.0, 0.01)

@@ -87,17 +87,19 @@ class Packing:
 
 _PREFIX = "lambdaserve-"
 _swept: set[Path] = set()
+_sweeping = threading.Lock()  # who comes meanwhile waits: a folder of this process must not be taken for an old one
 
 
 def _sweep(parent: Path) -> None:
     """Remove what processes left that were killed: Lambda starts a new one in the same environment, with its /tmp."""
-    if parent in _swept:
-        return
-    _swept.add(parent)
-    for folder in parent.glob(f"{_PREFIX}*-*"):
-        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if owner.isdecimal() and not _is_alive(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
+    with _sweeping:
+        if parent in _swept:
+            return
+        for folder in parent.glob(f"{_PREFIX}*-*"):
+            owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+            if owner.isdecimal() and not _is_alive(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)
+        _swept.add(parent)
 
 
 def _is_alive(process: int) -> bool:

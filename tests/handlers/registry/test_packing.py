@@ -3,8 +3,10 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from handlers.errors import GoldenMismatch
 from handlers.registry.loading import LoadedModel
 from handlers.registry.models import Models
+from handlers.registry.packing import Scratch
 from handlers.settings import Settings
 from tests.artifacts import publish_graphs
 from tests.graphs import affine, dense
@@ -118,6 +121,21 @@ def test_nothing_is_deferred_where_both_sessions_do_not_fit(on_demand: Settings,
     models = Models(replace(on_demand, model_memory_bytes=1), recorder)  # the manifest says that it takes as much
 
     assert ask(models).session.packed
+
+
+def test_folders_that_are_made_at_the_same_time_all_stay(tmp_path: Path) -> None:
+    together = Barrier(4)
+
+    def made(parent: Path) -> Scratch:
+        together.wait()
+        return Scratch(parent)
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(300):  # the first ones in a folder look for old ones
+            parent = tmp_path / str(number)
+            parent.mkdir()
+            scratches = list(pool.map(made, [parent] * 4))
+            assert {scratch.folder for scratch in scratches} == set(parent.iterdir())
 
 
 def test_what_a_killed_process_left_is_swept_away(on_demand: Settings, recorder: Recorder) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import gc
 import os
 import subprocess
@@ -18,6 +19,7 @@ from handlers.registry.packing import Scratch
 from handlers.settings import Settings
 from tests.artifacts import publish_graphs
 from tests.graphs import affine, dense
+from tests.handlers.api.conftest import make_service
 from tests.handlers.registry.recorder import WAIT_S, Recorder
 
 WIDTH = 4096  # a power of two: means of whole numbers are exact, in whatever order kernels add them
@@ -66,6 +68,20 @@ def test_weights_are_packed_beside_the_second_request(on_demand: Settings, recor
     for _ in range(3):
         assert ask(models) is model
     assert recorder.passed_over == []
+
+
+def test_predictions_over_the_service_are_what_counts(on_demand: Settings) -> None:
+    service = make_service(on_demand)
+    model = service.models.await_and_hold("m", None, WAIT_S)
+
+    def predict() -> None:
+        asyncio.run(service.call(model, lambda call: call.run(EXAMPLE, ["y"])))
+
+    service.models.await_model("m", None, WAIT_S)  # asked for, as by whoever looks whether it is ready
+    predict()
+    assert len(list(on_demand.scratch_dir.iterdir())) == 1
+    predict()
+    settle(lambda: model.session.packed and not list(on_demand.scratch_dir.iterdir()))
 
 
 def test_nothing_is_deferred_where_no_request_waits(on_demand: Settings, recorder: Recorder, large_store: str) -> None:

@@ -5,7 +5,7 @@ from rich.table import Table
 
 from export.report import format_size
 from handlers.errors import CorruptFile, ModelNotFound, ObjectNotFound, VersionNotFound
-from handlers.registry.aliases import read_aliases, resolve_alias
+from handlers.registry.aliases import Alias, find_alias, read_aliases
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE, Manifest
 from handlers.registry.names import check_model_name, check_version, file_key, models_prefix, versions_prefix
@@ -20,7 +20,7 @@ class ListedModel(msgspec.Struct, frozen=True):
 
     name: str
     versions: list[str]
-    aliases: dict[str, str]
+    aliases: dict[str, Alias]
     problem: str | None = None
 
 
@@ -67,7 +67,7 @@ def show_version(store: Store, model: str, version: str | None) -> Manifest:
         msg = f"model {model!r}: not in {store.url}, expected one of: {', '.join(names) or 'none'}"
         raise ModelNotFound(msg)
     if version is None:
-        return fetch_manifest(store, model, resolve_alias(store, model, "live"))
+        return fetch_manifest(store, model, find_alias(store, model, "live").version)
     known = _versions(store, model)
     if check_version(version) not in known:
         msg = f"model {model!r}: no version {version!r} in {store.url}, expected one of: {', '.join(known) or 'none'}"

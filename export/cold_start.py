@@ -18,7 +18,7 @@ from export.critical_path import Phase, Step, Subject, advise, critical_path
 from export.errors import ColdStartError
 from export.golden_request import check_answer, headers_of, to_event
 from export.progress import Progress
-from handlers.registry.aliases import resolve_alias
+from handlers.registry.aliases import find_alias
 from handlers.registry.download import Download
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import Manifest
@@ -155,7 +155,7 @@ def profile(function: Function, rounds: int, progress: Progress) -> Profile:
 
 def _fetch_goldens(function: Function, folder: Path) -> tuple[Manifest, list[Golden]]:
     store = open_store(function.store)
-    manifest = fetch_manifest(store, function.model, resolve_alias(store, function.model, function.alias))
+    manifest = fetch_manifest(store, function.model, find_alias(store, function.model, function.alias).version)
     with Download(store, manifest, folder, Timeline()) as download:
         download.begin([manifest.goldens.file])
         download.wait([manifest.goldens.file])

@@ -22,6 +22,7 @@ _GROUPS = {
     "interpreter": _IMPORTS,
     "settings": _IMPORTS,
     "store": _IMPORTS,
+    "registry_import": _IMPORTS,
     "runtime_import": _IMPORTS,
     "web_import": _IMPORTS,
     "list": "lookup",

@@ -8,13 +8,15 @@ from pathlib import Path
 import msgspec
 
 from export.errors import OutputError
+from export.identity import who
 from export.package import read_artifact
 from export.progress import Progress
 from handlers.errors import LambdaserveError, ObjectExists
-from handlers.registry.aliases import point_alias
 from handlers.registry.manifest import MANIFEST_FILE, encode_manifest
 from handlers.registry.names import check_alias, file_key, versions_prefix
 from handlers.registry.stores import Store
+from handlers.versions.aliasing import promote
+from handlers.versions.changes import Operation
 
 __all__ = ["Published", "publish"]
 
@@ -57,7 +59,7 @@ def publish(folder: Path, store: Store, alias: str | None, progress: Progress) -
     store.create(file_key(manifest.model, version, MANIFEST_FILE), encode_manifest(numbered))
     if alias is not None:
         try:
-            point_alias(store, manifest.model, alias, version, "published")
+            promote(store, manifest.model, alias, version, Operation(who(), "published"))
         except LambdaserveError as error:
             msg = f"{error}; version {version} is published all the same, only the alias {alias!r} does not name it"
             raise type(error)(msg) from error

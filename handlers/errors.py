@@ -13,6 +13,14 @@ LambdaserveError
 ├── ModelNotReady           the model should be here and cannot be served (yet)
 │   └── StillLoading        it is on its way: worth another try
 ├── PayloadNotFound         nothing is stored under that id, or not any more
+├── ChangeRefused           what aliases name, or which versions there are, stays as it is
+│   ├── AliasChanged        others changed the alias meanwhile
+│   ├── AliasPinned         the alias may not be moved
+│   ├── VersionInUse        an alias names the version that is to go
+│   ├── VersionRetired      the version was, or is being, deleted
+│   ├── PromotionRefused    the version is not good enough, or does not fit in the place of the present one
+│   ├── OperationReused     another operation has this id
+│   └── NothingToChange     it is as asked already, or there is nothing to go back to
 ├── InvalidSetting          the environment holds a setting that makes no sense
 ├── InvalidName             a model, alias, version or file name outside its alphabet
 ├── StoreError              the store did not do what was asked
@@ -102,6 +110,54 @@ class PayloadNotFound(LambdaserveError):
     """Nothing is stored under that id, or not any more."""
 
     code = "payload_not_found"
+
+
+class ChangeRefused(LambdaserveError):
+    """What aliases name, or which versions there are, stays as it is."""
+
+    code = "change_refused"
+
+
+class AliasChanged(ChangeRefused):
+    """Others changed the alias since the one who wants to change it looked."""
+
+    code = "alias_changed"
+
+
+class AliasPinned(ChangeRefused):
+    """The alias may not be moved."""
+
+    code = "alias_pinned"
+
+
+class VersionInUse(ChangeRefused):
+    """An alias names the version that is to go."""
+
+    code = "version_in_use"
+
+
+class VersionRetired(ChangeRefused):
+    """The version was, or is being, deleted; its number is never used again."""
+
+    code = "version_retired"
+
+
+class PromotionRefused(ChangeRefused):
+    """The version is not good enough, or does not fit in the place of the present one."""
+
+    code = "promotion_refused"
+
+
+class OperationReused(ChangeRefused):
+    """Another operation has this id."""
+
+    code = "operation_reused"
+
+
+class NothingToChange(ChangeRefused):
+    """It is as asked already, or there is nothing to go back to."""
+
+    code = "nothing_to_change"
 
 
 class StillLoading(ModelNotReady):

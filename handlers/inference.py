@@ -10,14 +10,22 @@ start_s = timeline.now_s()
 timeline.add("interpreter", 0.0, start_s)
 
 with timeline.span("settings"):
-    from handlers.registry.models import Models
     from handlers.settings import Settings
-    from handlers.telemetry import Telemetry
 
     settings = Settings.from_environ()
+
+with timeline.span("store"):
+    from handlers.registry.ahead import open_ahead
+
+    store = open_ahead(settings)
+
+with timeline.span("registry_import"):  # while the aliases are on their way
+    from handlers.registry.models import Models
+    from handlers.telemetry import Telemetry
+
     telemetry = Telemetry(settings.log_level)
 
-models = Models(settings, telemetry, timeline)
+models = Models(settings, telemetry, timeline, store)
 models.start()
 
 with timeline.span("web_import"):  # while the transfer runs

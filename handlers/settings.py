@@ -139,6 +139,11 @@ class Settings:
             problems=tuple(problems),
         )
 
+    @property
+    def at_start(self) -> tuple[str, ...]:
+        """The models to load at the start, as far as settings tell: the pinned ones, or the only one."""
+        return self.pinned or (self.models if len(self.models) == 1 else ())
+
     def check(self) -> None:
         """Refuse settings that make no sense.
 

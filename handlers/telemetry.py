@@ -23,7 +23,7 @@ __all__ = ["NAMESPACE", "SERVICE", "Telemetry", "request_id"]
 SERVICE = "lambdaserve"
 NAMESPACE = "lambdaserve"
 
-_PHASES_OF_PROCESS = ("interpreter", "settings", "store", "list", "web_import")
+_PHASES_OF_PROCESS = ("interpreter", "settings", "store", "registry_import", "list", "web_import")
 
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
 """Id of the request that is being answered, None outside of one: Lambda's, or one made up elsewhere."""

@@ -15,7 +15,7 @@ import torch
 
 from export.cli import cli
 from export.source import load_source
-from handlers.registry.aliases import Aliases
+from handlers.registry.aliases import Alias, Aliases
 from handlers.registry.sealed import seal
 from tests.export.command import lambdaserve
 from tests.servers.serving import serving
@@ -216,13 +216,13 @@ def test_a_model_whose_aliases_are_damaged_is_listed_with_the_problem(tmp_path: 
         folder.mkdir(parents=True)
         (folder / "aliases.json").write_text("{}")
     (tmp_path / "models" / "good" / "aliases.json").write_bytes(
-        seal(Aliases(schema_version=1, model="good", aliases={"live": "1"}, history=()))
+        seal(Aliases(schema_version=2, model="good", aliases={"live": Alias(version="1")}))
     )
     done = lambdaserve("models", "list", "--store", tmp_path.as_uri(), "--json")
     bad, good = json.loads(done.stdout)
     assert done.returncode == 0
     assert "models/bad/aliases.json" in bad["problem"]
-    assert (good["aliases"], good["problem"]) == ({"live": "1"}, None)
+    assert (good["aliases"], good["problem"]) == ({"live": {"version": "1"}}, None)
 
 
 def test_models_are_listed_with_versions_and_aliases(project: Project) -> None:

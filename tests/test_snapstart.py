@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from handlers.registry.aliases import point_alias
 from handlers.registry.stores import open_store
+from tests.aliases import point_alias
 from tests.artifacts import publish_graphs
 from tests.graphs import affine
 from tests.handlers.api.gateway import infer_body, rest_event, tensor

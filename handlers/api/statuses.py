@@ -17,6 +17,7 @@ _STATUSES: dict[type[errors.LambdaserveError], int] = {
     errors.ModelNotFound: 404,
     errors.VersionNotFound: 404,
     errors.PayloadNotFound: 404,
+    errors.ChangeRefused: 409,
     errors.PayloadTooLarge: 413,
     errors.AnswerTooLarge: 413,
     errors.UnsupportedMedia: 415,

@@ -1,42 +1,98 @@
-"""Aliases: mutable names for versions, and the history of what they named."""
+"""Aliases: mutable names for versions, and the history of what they named. docs/versions.md is their specification.
 
-import getpass
-import os
-import socket
-import uuid
-from datetime import UTC, datetime
+This is the side that reads: `handlers.versions` changes them.
+"""
+
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
-from handlers.errors import CorruptFile, ModelNotFound, ObjectChanged, ObjectExists, ObjectNotFound, StoreUnavailable
-from handlers.registry.names import aliases_key, check_alias, check_version
-from handlers.registry.sealed import seal, unseal
-from handlers.registry.stores import Store
+from handlers.errors import CorruptFile, ModelNotFound, ObjectNotFound, UnsupportedManifest
+from handlers.registry.names import aliases_key
+from handlers.registry.sealed import check_seal, unseal
+from handlers.registry.stores import Store, StoredObject
 
-__all__ = ["AliasChange", "Aliases", "point_alias", "read_aliases", "resolve_alias"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Action",
+    "Alias",
+    "AliasChange",
+    "Aliases",
+    "Version",
+    "alias_of",
+    "decode_aliases",
+    "find_alias",
+    "read_aliases",
+]
 
-_ATTEMPTS = 100  # of compare-and-swap; each failed one means that another writer got through
+SCHEMA_VERSION = 2
+
+Version = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,17}\Z")]
+Action = Literal["promote", "canary", "rollback", "pin", "unpin", "remove", "retire"]
 
 
-class AliasChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of the history: who let an alias name another version, when, and why."""
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A piece of the document: immutable, and nothing in it that this reader does not know."""
+
+
+class Alias(_Part, frozen=True, kw_only=True):
+    """What an alias names: a version, or two of which `canary` gets `weight` percent of the requests.
+
+    While it is `pinned` it can be neither moved nor removed.
+    """
+
+    version: Version
+    canary: Version | None = None
+    weight: Annotated[int, Meta(ge=0, le=99)] = 0
+    pinned: bool = False
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """All that it names."""
+        return (self.version,) if self.canary is None else (self.version, self.canary)
+
+    def __str__(self) -> str:
+        """Say it to people: `3`, or `3 and 10 % 4`."""
+        split = "" if self.canary is None else f" and {self.weight} % {self.canary}"
+        return f"{self.version}{split}{', pinned' if self.pinned else ''}"
+
+
+class AliasChange(_Part, frozen=True, kw_only=True):
+    """One entry of the history: who did what to an alias, when, and why; or retired a version.
+
+    `id` is the operation's: it tells whether an operation happened whose answer got lost. `before` and `after` are
+    None where there was, or is, no such alias; `version` is what was retired. `forced` says what stood against it.
+    """
 
     id: str
     at: str
     by: str
-    alias: str
-    before: str | None
-    after: str
-    reason: str
+    action: Action
+    alias: str | None = None
+    before: Alias | None = None
+    after: Alias | None = None
+    version: Version | None = None
+    reason: str = ""
+    forced: tuple[str, ...] = ()
 
 
-class Aliases(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All aliases of a model (alias -> version) and how they came about, oldest change first."""
+class Aliases(_Part, frozen=True, kw_only=True):
+    """All aliases of a model, the versions that may never be named again, and all changes, the oldest first."""
 
     schema_version: int
     model: str
-    aliases: dict[str, str]
-    history: tuple[AliasChange, ...]
+    aliases: dict[str, Alias] = {}
+    retired: tuple[Version, ...] = ()
+    history: tuple[AliasChange, ...] = ()
+
+    def naming(self, version: str) -> list[str]:
+        """Return the aliases that name a version, sorted."""
+        return sorted(name for name, alias in self.aliases.items() if version in alias.versions)
+
+
+class _SchemaVersion(msgspec.Struct):
+    schema_version: int
 
 
 def read_aliases(store: Store, model: str) -> tuple[Aliases, str | None]:
@@ -44,75 +100,59 @@ def read_aliases(store: Store, model: str) -> tuple[Aliases, str | None]:
 
     Raises:
         CorruptFile: What is there is not what was written.
+        UnsupportedManifest: It was written by a newer lambdaserve.
         StoreUnavailable: The store could not be asked.
     """
-    key = aliases_key(model)
     try:
-        found = store.read(key)
+        found = store.read(aliases_key(model))
     except ObjectNotFound:
-        return Aliases(schema_version=1, model=model, aliases={}, history=()), None
-    aliases = unseal(found.data, Aliases, key)
-    if aliases.schema_version != 1 or aliases.model != model:
-        msg = f"{key}: schema version {aliases.schema_version} of model {aliases.model!r}, expected 1 of {model!r}"
+        return Aliases(schema_version=SCHEMA_VERSION, model=model), None
+    return decode_aliases(found, model), found.etag
+
+
+def decode_aliases(found: StoredObject, model: str) -> Aliases:
+    """Return the aliases in the object that holds those of `model`. Raises as `read_aliases`."""
+    key = aliases_key(model)
+    check_seal(found.data, key)
+    try:
+        schema = msgspec.json.decode(found.data, type=_SchemaVersion).schema_version
+    except msgspec.DecodeError as error:
+        msg = f"{key}: {error}, expected aliases"
+        raise CorruptFile(msg) from error
+    if schema > SCHEMA_VERSION:
+        msg = f"{key}: schema version {schema}, expected {SCHEMA_VERSION} at most; upgrade lambdaserve to read it"
+        raise UnsupportedManifest(msg)
+    if schema < SCHEMA_VERSION:
+        from handlers.registry.older_aliases import decode_older_aliases  # few stores need it
+
+        aliases = decode_older_aliases(found.data, key)
+    else:
+        aliases = unseal(found.data, Aliases, key)
+    if aliases.model != model:
+        msg = f"{key}: of model {aliases.model!r}, expected of {model!r}"
         raise CorruptFile(msg)
-    return aliases, found.etag
+    return aliases
 
 
-def resolve_alias(store: Store, model: str, alias: str) -> str:
-    """Return the version that `alias` of `model` names.
+def find_alias(store: Store, model: str, alias: str) -> Alias:
+    """Return what `alias` of `model` names.
 
     Raises:
         ModelNotFound: There is no such alias, or no such model.
-        CorruptFile, StoreUnavailable: As `read_aliases`.
+        LambdaserveError: As `read_aliases`.
     """
-    aliases, _ = read_aliases(store, model)
-    if alias not in aliases.aliases:
-        known = ", ".join(sorted(aliases.aliases)) or "none"
-        msg = f"model {model!r}: no alias {alias!r}, expected one of: {known}; publish it with --alias {alias}"
-        raise ModelNotFound(msg)
-    return check_version(aliases.aliases[alias])
+    return alias_of(read_aliases(store, model)[0], alias)
 
 
-def point_alias(store: Store, model: str, alias: str, version: str, reason: str) -> AliasChange:
-    """Let `alias` name `version` from now on, by compare-and-swap, and return the entry in the history.
+def alias_of(aliases: Aliases, alias: str) -> Alias:
+    """Return what one of a model's aliases names.
 
     Raises:
-        StoreUnavailable: The store could not be asked, or too many others changed the aliases at the same time.
-        CorruptFile: As `read_aliases`.
+        ModelNotFound: There is no such alias.
     """
-    check_alias(alias)
-    check_version(version)
-    key = aliases_key(model)
-    operation = uuid.uuid4().hex
-    for _ in range(_ATTEMPTS):
-        current, etag = read_aliases(store, model)
-        change = AliasChange(
-            id=operation,
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            by=_who(),
-            alias=alias,
-            before=current.aliases.get(alias),
-            after=version,
-            reason=reason,
-        )
-        changed = msgspec.structs.replace(
-            current, aliases=current.aliases | {alias: version}, history=(*current.history, change)
-        )
-        try:
-            if etag is None:
-                store.create(key, seal(changed))
-            else:
-                store.replace(key, seal(changed), etag)
-        except (ObjectExists, ObjectChanged):
-            continue
-        return change
-    msg = f"{key}: changed by others {_ATTEMPTS} times in a row, expected a quiet moment; try again"
-    raise StoreUnavailable(msg)
-
-
-def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user id need not have a name; OSError from Python 3.13 on
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+    found = aliases.aliases.get(alias)
+    if found is None:
+        known = ", ".join(sorted(aliases.aliases)) or "none"
+        msg = f"model {aliases.model!r}: no alias {alias[:80]!r}, expected one of: {known}; publish it with --alias"
+        raise ModelNotFound(msg)
+    return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from handlers.errors import LambdaserveError
 from handlers.pace import Pace
-from handlers.registry.aliases import resolve_alias
+from handlers.registry.aliases import find_alias
 from handlers.registry.download import Download
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import Manifest, TensorSpec, Variant
@@ -102,7 +102,7 @@ def load_model(  # noqa: PLR0913, PLR0917 - what loading takes, each from whoeve
     """
     timeline = Timeline(process)
     with timeline.span("alias"):
-        version = resolve_alias(store, name, settings.alias)
+        version = find_alias(store, name, settings.alias).version
     with timeline.span("manifest"):
         manifest = fetch_manifest(store, name, version)
     with Scratch(settings.scratch_dir) as scratch, Download(store, manifest, scratch.folder, timeline) as download:

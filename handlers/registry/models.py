@@ -7,7 +7,7 @@ from functools import partial
 
 from handlers.errors import LambdaserveError, ModelNotReady, NotSupported, VersionNotFound
 from handlers.memory import release_memory
-from handlers.registry.aliases import resolve_alias
+from handlers.registry.aliases import find_alias
 from handlers.registry.background import Background
 from handlers.registry.cache import ModelCache
 from handlers.registry.loading import LoadedModel, LoadObserver, load_model
@@ -34,7 +34,10 @@ class Models:
         timeline: When the phases of loading were, of all models.
     """
 
-    def __init__(self, settings: Settings, observer: LoadObserver, timeline: Timeline | None = None) -> None:
+    def __init__(
+        self, settings: Settings, observer: LoadObserver, timeline: Timeline | None = None, store: Store | None = None
+    ) -> None:
+        """Begin nothing yet. `store` is that of the settings, where it is open already."""
         self.timeline = timeline or Timeline()
         self._settings = settings
         self._observer = observer
@@ -43,7 +46,7 @@ class Models:
         self._served = ServedModels(settings)
         self._background = Background(self._changed, observer.load_failed)
         self._opening = threading.Lock()
-        self._store: Store | None = None
+        self._store = store
         self._started = False
         self._awaited: set[str] = set()
         self._away: set[str] = set()
@@ -266,7 +269,7 @@ class Models:
         if version is None:
             self._load(name)
             return
-        if version != resolve_alias(self._open_store(), name, self._settings.alias):
+        if version != find_alias(self._open_store(), name, self._settings.alias).version:
             if name in self._unchecked:
                 self._cache.drop(name)  # nobody may have it: its memory is better given to the new one
             self._load(name)

@@ -8,7 +8,7 @@ import re
 from handlers.errors import InvalidName
 
 _MODEL = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_ALIAS = _MODEL
+_ALIAS = re.compile(r"(?![0-9]+\Z)[a-z0-9][a-z0-9-]{0,62}")  # no version: paths take either
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
@@ -23,7 +23,7 @@ def check_model_name(name: str) -> str:
 
 def check_alias(name: str) -> str:
     """Return `name` if it is an alias. Raises as `check_model_name` does."""
-    return _check(_ALIAS, name, "alias", "1 to 63 of a-z, 0-9 and -, not starting with -")
+    return _check(_ALIAS, name, "alias", "1 to 63 of a-z, 0-9 and -, not starting with -, and not all digits")
 
 
 def check_version(version: str) -> str:

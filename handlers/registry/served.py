@@ -41,9 +41,7 @@ class ServedModels:
     @property
     def at_start(self) -> tuple[str, ...]:
         """The models to load at the start, as far as is known: the pinned ones, or the only one."""
-        if self._settings.pinned:
-            return self._settings.pinned
-        return tuple(self._names) if len(self._names) == 1 else ()
+        return self._settings.at_start or (tuple(self._names) if len(self._names) == 1 else ())
 
     def __contains__(self, name: str) -> bool:
         return name in self._names

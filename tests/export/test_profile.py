@@ -12,7 +12,7 @@ from tests.export.command import lambdaserve
 from tests.graphs import affine
 
 EXAMPLE = {"x": np.array([[0, 1, 2]], np.float32)}
-OF_PROCESS = {"interpreter", "settings", "store", "web_import"}
+OF_PROCESS = {"interpreter", "settings", "store", "registry_import", "web_import"}
 OF_MODEL = {"alias", "manifest", "fetch", "runtime_import", "session", "goldens", "task"}
 
 
@@ -56,7 +56,7 @@ def test_people_get_a_waterfall_a_total_and_a_verdict(store_url: str) -> None:
     assert "affine version 1, fp32, cold start to first answer" in done.stdout
     bars = [line for line in done.stdout.splitlines() if line[2:].split(" ")[0] in OF_PROCESS | OF_MODEL | {"answer"}]
     assert [line[2:].split(" ")[0] for line in bars if line.startswith("*")][::12] == ["interpreter"]
-    assert len(bars) == 12
+    assert len(bars) == 13
     assert all(set(line) & set("█▉▊▋▌▍▎▏▐▕") for line in bars)
     assert "median of 1 cold start; " in done.stdout
     assert re.search(r"^attack [a-z]+: [\d,.]+ ms of [\d,.]+ ms: ", done.stdout, re.MULTILINE)

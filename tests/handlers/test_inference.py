@@ -54,7 +54,7 @@ def test_what_was_not_loaded_in_the_init_phase_is_loaded_in_the_first_invocation
     assert statuses(run) == [200]
 
 
-OF_PROCESS = {"cold", "cold-interpreter", "cold-settings", "cold-web-import"}
+OF_PROCESS = {"cold", "cold-interpreter", "cold-settings", "cold-registry-import", "cold-web-import"}
 OF_MODEL = {f"cold-{phase}" for phase in ("alias", "manifest", "fetch", "runtime-import", "session", "goldens", "task")}
 
 

@@ -167,6 +167,7 @@ def test_the_cold_start_as_a_whole_is_measured_from_the_start_of_the_process(run
         "interpreter": "Interpreter",
         "settings": "Settings",
         "store": "Store",
+        "registry_import": "RegistryImport",
         "list": "List",
         "web_import": "WebImport",
     }

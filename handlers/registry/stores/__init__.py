@@ -11,7 +11,7 @@ from typing import Protocol
 
 from handlers.errors import InvalidSetting
 
-__all__ = ["PIECE_BYTES", "Progress", "Sink", "Store", "StoredObject", "open_store"]
+__all__ = ["PIECE_BYTES", "ObjectInfo", "Progress", "Sink", "Store", "StoredObject", "open_store"]
 
 Progress = Callable[[int], None]
 """Told how many more bytes have gone out."""
@@ -26,6 +26,15 @@ class StoredObject:
 
     data: bytes
     etag: str
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What a store tells of an object: its size in bytes, and when it was written, in seconds since 1970."""
+
+    key: str
+    size: int
+    modified_s: float
 
 
 class Sink(Protocol):
@@ -43,6 +52,9 @@ class Store(Protocol):
 
     url: str
 
+    def begin_read(self, key: str) -> None:
+        """Begin to read what `read` is to be asked for next, where it comes from afar. Raises nothing; `read` does."""
+
     def read(self, key: str) -> StoredObject:
         """Return the whole object.
 
@@ -50,6 +62,9 @@ class Store(Protocol):
             ObjectNotFound: Nothing is there.
             StoreUnavailable: The store could not be asked.
         """
+
+    def read_if_changed(self, key: str, etag: str) -> StoredObject | None:
+        """Return the object, None where its content is still the one that `etag` names. Raises as `read` does."""
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`; fewer where the object ends sooner. Raises as `read` does."""
@@ -70,6 +85,9 @@ class Store(Protocol):
             StoreUnavailable: The store could not be asked.
         """
 
+    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield what is stored below `prefix`, at any depth, sorted by key. `prefix` and errors as `list_folders`."""
+
     def create(self, key: str, content: bytes | Path, progress: Progress | None = None) -> str:
         """Write the object if nothing is there, whole or not at all, and return its etag.
 
@@ -84,6 +102,13 @@ class Store(Protocol):
         Raises:
             ObjectChanged: Another content is there, or none.
             StoreUnavailable: The store could not be asked; the object may or may not have been written.
+        """
+
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing is there afterwards, or was.
+
+        Raises:
+            StoreUnavailable: The store could not be asked; the object may or may not be there.
         """
 
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
 from handlers.errors import InvalidSetting, ObjectChanged, ObjectExists, ObjectNotFound, StoreUnavailable
-from handlers.registry.stores import PIECE_BYTES, Progress, Sink, StoredObject
+from handlers.registry.stores import PIECE_BYTES, ObjectInfo, Progress, Sink, StoredObject
 from handlers.registry.stores.keys import check_key, check_prefix, is_segment
 
 __all__ = ["FolderStore"]
@@ -48,12 +48,20 @@ class FolderStore:
         root = Path(decoded)
         return cls(root.as_uri(), root)
 
+    def begin_read(self, key: str) -> None:
+        """See `Store.begin_read`. A disk is near."""
+
     def read(self, key: str) -> StoredObject:
         """See `Store.read`."""
         path = self.root / check_key(key)
         with _reading(path):
             data = path.read_bytes()
         return StoredObject(data, hashlib.sha256(data).hexdigest())
+
+    def read_if_changed(self, key: str, etag: str) -> StoredObject | None:
+        """See `Store.read_if_changed`."""
+        found = self.read(key)
+        return None if found.etag == etag else found
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """See `Store.read_range`."""
@@ -84,6 +92,13 @@ class FolderStore:
         except ObjectNotFound:
             names = []
         return iter(sorted(names))
+
+    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See `Store.list_objects`."""
+        folder = self.root / check_prefix(prefix)
+        with _reading(folder):
+            found = sorted(_walk(folder, prefix), key=lambda info: info.key)
+        return iter(found)
 
     def create(self, key: str, content: bytes | Path, progress: Progress | None = None) -> str:
         """See `Store.create`. The content goes to a hidden file, and under its name only once it is on the disk."""
@@ -117,6 +132,16 @@ class FolderStore:
                 Path(file.name).replace(path)
             _sync_folder(path.parent)
         return new_etag
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`. Empty folders stay: another process may be about to write into them."""
+        path = self.root / check_key(key)
+        with _writing(path):
+            try:
+                path.unlink()
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            _sync_folder(path.parent)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -200,3 +225,19 @@ def _holds_objects(path: Path) -> bool:
             return any(is_segment(entry.name) and (entry.is_file() or _holds_objects(Path(entry))) for entry in entries)
     except (FileNotFoundError, NotADirectoryError):
         return False
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[ObjectInfo]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                key = prefix + entry.name
+                if not is_segment(entry.name):
+                    continue
+                if entry.is_file():
+                    found = entry.stat()
+                    yield ObjectInfo(key, found.st_size, found.st_mtime)
+                else:
+                    yield from _walk(Path(entry), f"{key}/")
+    except (FileNotFoundError, NotADirectoryError):  # also what goes while this looks
+        return

@@ -19,7 +19,7 @@ def check_key(key: str) -> str:
     Raises:
         InvalidName: It is not.
     """
-    if len(key) > _LONGEST or not all(map(is_segment, key.split("/"))):
+    if not is_key(key):
         msg = f"key: {key[:80]!r}, expected {_EXPECTED}"
         raise InvalidName(msg)
     return key
@@ -37,6 +37,11 @@ def check_prefix(prefix: str) -> str:
             raise InvalidName(msg)
         check_key(prefix[:-1])
     return prefix
+
+
+def is_key(text: str) -> bool:
+    """Tell whether `text` is a key."""
+    return len(text) <= _LONGEST and all(map(is_segment, text.split("/")))
 
 
 def is_segment(name: str) -> bool:

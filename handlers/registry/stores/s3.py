@@ -4,13 +4,15 @@ Reads go without boto3 where the environment says all that it takes, as Lambda's
 imported with the first call that needs it.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from handlers.registry.stores import Progress, Sink, StoredObject
+from handlers.errors import LambdaserveError
+from handlers.registry.stores import ObjectInfo, Progress, Sink, StoredObject
 from handlers.registry.stores.keys import check_key, check_prefix
 from handlers.registry.stores.s3_reads import NeedsBoto3, S3Reads
 from handlers.registry.stores.s3_url import split_s3_url
@@ -34,6 +36,7 @@ class S3Store:
     reads: S3Reads | None = field(repr=False)
     _boto3: "Boto3Store | None" = field(default=None, repr=False)
     _opening: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _begun: "dict[str, _Begun]" = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_url(cls, url: str) -> "S3Store":
@@ -60,10 +63,25 @@ class S3Store:
                 self._boto3 = Boto3Store.open(self.url, self.bucket, self.prefix)
             return self._boto3
 
+    def begin_read(self, key: str) -> None:
+        """See `Store.begin_read`."""
+        if self.reads is not None:
+            self._begun[key] = _Begun(self.reads, self.prefix + check_key(key))
+
     def read(self, key: str) -> StoredObject:
         """See `Store.read`."""
+        begun = self._begun.pop(key, None)
+        if begun is not None and (found := begun.wait()) is not None:
+            return found
         full = self.prefix + check_key(key)
         return self._read(lambda reads: reads.read(full), lambda boto3: boto3.read(key))
+
+    def read_if_changed(self, key: str, etag: str) -> StoredObject | None:
+        """See `Store.read_if_changed`."""
+        full = self.prefix + check_key(key)
+        return self._read(
+            lambda reads: reads.read_if_changed(full, etag), lambda boto3: boto3.read_if_changed(key, etag)
+        )
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """See `Store.read_range`."""
@@ -85,6 +103,10 @@ class S3Store:
         full = self.prefix + check_prefix(prefix)
         return self._read(lambda reads: reads.list_folders(full), lambda boto3: boto3.list_folders(prefix))
 
+    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See `Store.list_objects`."""
+        return self.open_boto3().list_objects(prefix)
+
     def create(self, key: str, content: bytes | Path, progress: Progress | None = None) -> str:
         """See `Store.create`. S3 takes at most 5 GiB in one request."""
         return self.open_boto3().create(key, content, progress)
@@ -92,6 +114,10 @@ class S3Store:
     def replace(self, key: str, data: bytes, etag: str) -> str:
         """See `Store.replace`."""
         return self.open_boto3().replace(key, data, etag)
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`."""
+        self.open_boto3().delete(key)
 
     def _read(self, ask: Callable[[S3Reads], T], ask_boto3: Callable[["Boto3Store"], T]) -> T:
         reads = self.reads
@@ -101,3 +127,21 @@ class S3Store:
             except NeedsBoto3:
                 self.reads = None  # and so would all the others
         return ask_boto3(self.open_boto3())
+
+
+class _Begun:
+    """A read under way in a thread of its own. What goes wrong is forgotten: whoever reads again meets the same."""
+
+    def __init__(self, reads: S3Reads, full_key: str) -> None:
+        self._found: StoredObject | None = None
+        self._thread = threading.Thread(target=self._run, args=(reads, full_key), name="read-ahead", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> StoredObject | None:
+        """Return the object, None where there is none or it could not be had."""
+        self._thread.join()
+        return self._found
+
+    def _run(self, reads: S3Reads, full_key: str) -> None:
+        with contextlib.suppress(LambdaserveError, NeedsBoto3):
+            self._found = reads.read(full_key)

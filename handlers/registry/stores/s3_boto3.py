@@ -14,9 +14,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.errors import InvalidSetting, ObjectChanged, ObjectExists, StoreError, StoreUnavailable
-from handlers.registry.stores import PIECE_BYTES, Progress, Sink, StoredObject
+from handlers.registry.stores import PIECE_BYTES, ObjectInfo, Progress, Sink, StoredObject
 from handlers.registry.stores.aws_session import open_session
-from handlers.registry.stores.keys import check_key, check_prefix, is_segment
+from handlers.registry.stores.keys import check_key, check_prefix, is_key, is_segment
 from handlers.registry.stores.s3_errors import FAILURES, explain, is_missing_object, status
 from handlers.registry.stores.s3_upload import WRITE_ID, Uploads
 
@@ -71,6 +71,17 @@ class Boto3Store:
             answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
             return StoredObject(answer["Body"].read(), answer["ETag"])
 
+    def read_if_changed(self, key: str, etag: str) -> StoredObject | None:
+        """See `Store.read_if_changed`."""
+        with self._asking(check_key(key)):
+            try:
+                answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key, IfNoneMatch=etag)
+            except ClientError as error:
+                if status(error) == HTTPStatus.NOT_MODIFIED:
+                    return None
+                raise
+            return StoredObject(answer["Body"].read(), answer["ETag"])
+
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """See `Store.read_range`."""
         with self._asking(check_key(key)):
@@ -111,6 +122,18 @@ class Boto3Store:
             found = [folder["Prefix"][len(full) : -1] for page in pages for folder in page.get("CommonPrefixes", ())]
         return iter(sorted(filter(is_segment, found)))  # S3 sorts `a-b/` before `a/`
 
+    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See `Store.list_objects`."""
+        full = self.prefix + check_prefix(prefix)
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=full)
+        with self._asking(prefix):
+            found = [
+                ObjectInfo(entry["Key"].removeprefix(self.prefix), entry["Size"], entry["LastModified"].timestamp())
+                for page in pages
+                for entry in page.get("Contents", ())
+            ]
+        return iter(sorted((info for info in found if is_key(info.key)), key=lambda info: info.key))
+
     def create(self, key: str, content: bytes | Path, progress: Progress | None = None) -> str:
         """See `Store.create`. S3 takes at most 5 GiB in one request."""
         request = self._put_request(check_key(key))
@@ -130,6 +153,11 @@ class Boto3Store:
         request["IfMatch"] = etag
         refusal = ObjectChanged(f"{self.url}/{key}: other content or none, expected {etag}; read it again")
         return self._put(key, request, io.BytesIO(data), refusal)
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`."""
+        with self._asking(check_key(key)):
+            self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
 
     def _put_request(self, key: str) -> "PutObjectRequestTypeDef":
         return {"Bucket": self.bucket, "Key": self.prefix + key, "Metadata": {WRITE_ID: uuid4().hex}}

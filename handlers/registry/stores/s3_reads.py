@@ -31,6 +31,7 @@ _PIECE_BYTES = 8 << 20
 _EXPLANATION_BYTES = 64 << 10
 _PAGE_BYTES = 8 << 20  # of a list: at most 1000 keys of 1 KB, and XML around each
 _FOLDER = re.compile(rb"<CommonPrefixes>\s*<Prefix>([^<]*)</Prefix>\s*</CommonPrefixes>")
+_ANSWERS = {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.NOT_MODIFIED}
 _TRANSIENT = {429, 500, 502, 503, 504}
 _TRANSIENT_CODES = {"RequestTimeout", "SlowDown", "InternalError"}
 _ELSEWHERE = {301, 302, 307, 308}
@@ -87,11 +88,15 @@ class S3Reads:
 
     def read(self, key: str) -> StoredObject:
         """Return the whole object. `key` is with the store's prefix. Raises as `Store.read`, and NeedsBoto3."""
+        return self._get(self._question(key), _receive_object)
 
-        def take(connection: Connection, head: Head) -> StoredObject:
-            return StoredObject(_receive(connection, _body_bytes(head)), head.headers.get("etag", ""))
+    def read_if_changed(self, key: str, etag: str) -> StoredObject | None:
+        """Return the whole object, None where it is still the one that `etag` names. Raises as `read`."""
 
-        return self._get(self._question(key), take)
+        def take(connection: Connection, head: Head) -> StoredObject | None:
+            return None if head.status == HTTPStatus.NOT_MODIFIED else _receive_object(connection, head)
+
+        return self._get(self._question(key, {"if-none-match": etag}), take)
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`; fewer where the object ends sooner. Raises as `read`."""
@@ -173,7 +178,7 @@ class S3Reads:
     def _try(self, question: _Question, take: Callable[[Connection, Head], T]) -> T:
         connection, head = self._ask(self._request(question))
         try:
-            if head.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+            if head.status not in _ANSWERS:
                 _refuse(question, head, connection.receive_text(head, _EXPLANATION_BYTES))
             taken = take(connection, head)
         except BaseException:
@@ -247,6 +252,10 @@ def _receive_page(connection: Connection, head: Head) -> bytes:
         msg = f"{page[-40:]!r} at the end, expected that of a list"
         raise BrokenAnswer(msg)
     return page
+
+
+def _receive_object(connection: Connection, head: Head) -> StoredObject:
+    return StoredObject(_receive(connection, _body_bytes(head)), head.headers.get("etag", ""))
 
 
 def _receive(connection: Connection, size_bytes: int) -> bytes:

@@ -1,14 +1,17 @@
 import itertools
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 
-from handlers.errors import CorruptFile, InvalidName, ModelNotFound
-from handlers.registry.aliases import Aliases, point_alias, read_aliases, resolve_alias
+from handlers.errors import AliasChanged, CorruptFile, InvalidName, ModelNotFound, UnsupportedManifest
+from handlers.registry.aliases import Alias, AliasChange, Aliases, read_aliases
 from handlers.registry.names import aliases_key
 from handlers.registry.sealed import seal
 from handlers.registry.stores import Store, open_store
+from tests.aliases import point_alias, resolve_alias
 
 
 @pytest.fixture
@@ -16,8 +19,12 @@ def store(store_url: str) -> Store:
     return open_store(store_url)
 
 
-def moves(store: Store, model: str) -> Sequence[tuple[str, str | None, str]]:
-    return [(change.alias, change.before, change.after) for change in read_aliases(store, model)[0].history]
+def moves(store: Store, model: str) -> Sequence[tuple[str | None, str | None, str | None]]:
+    def version(alias: Alias | None) -> str | None:
+        return None if alias is None else alias.version
+
+    history = read_aliases(store, model)[0].history
+    return [(change.alias, version(change.before), version(change.after)) for change in history]
 
 
 def test_a_model_that_was_never_published_has_no_aliases(store: Store) -> None:
@@ -61,19 +68,29 @@ def test_models_do_not_share_aliases(store: Store) -> None:
         resolve_alias(store, "b", "live")
 
 
-def test_sixteen_writers_at_once_lose_nothing(store: Store) -> None:
+def test_of_sixteen_writers_at_once_some_win_and_the_others_are_told_what_changed(store: Store) -> None:
     point_alias(store, "m", "live", "1", "published")
-    versions = [str(number) for number in range(2, 18)]
+    barrier = threading.Barrier(16)
+
+    def race(number: int) -> AliasChange | AliasChanged:
+        barrier.wait()
+        try:
+            return point_alias(store, "m", "live", str(number), "race")
+        except AliasChanged as error:
+            return error
 
     with ThreadPoolExecutor(16) as pool:
-        changes = list(pool.map(lambda version: point_alias(store, "m", "live", version, "race"), versions))
+        outcomes = list(pool.map(race, range(2, 18)))
 
     history = read_aliases(store, "m")[0].history
-    assert set(history[1:]) == set(changes)
-    assert len(history) == 17
+    assert {change.id for change in history[1:]} == {one.id for one in outcomes if isinstance(one, AliasChange)}
+    assert len(history) > 1
     for earlier, later in itertools.pairwise(history):
         assert later.before == earlier.after
-    assert resolve_alias(store, "m", "live") == history[-1].after
+    assert history[-1].after == Alias(version=resolve_alias(store, "m", "live"))
+    for error in outcomes:
+        if isinstance(error, AliasChanged):
+            assert "changed meanwhile (tester@host at " in str(error)
 
 
 def test_writers_that_race_for_the_first_alias_lose_nothing(store: Store) -> None:
@@ -83,14 +100,14 @@ def test_writers_that_race_for_the_first_alias_lose_nothing(store: Store) -> Non
         list(pool.map(lambda alias: point_alias(store, "m", alias, "1", "race"), aliases))
 
     found = read_aliases(store, "m")[0]
-    assert found.aliases == dict.fromkeys(aliases, "1")
+    assert found.aliases == dict.fromkeys(aliases, Alias(version="1"))
     assert len(found.history) == 16
 
 
 def test_altered_aliases_are_refused_and_never_written_over(store: Store) -> None:
     point_alias(store, "m", "live", "1", "published")
     found = store.read(aliases_key("m"))
-    altered = found.data.replace(b'"live": "1"', b'"live": "2"')
+    altered = found.data.replace(b'"version": "1"', b'"version": "2"')
     assert altered != found.data
     store.replace(aliases_key("m"), altered, found.etag)
 
@@ -102,15 +119,48 @@ def test_altered_aliases_are_refused_and_never_written_over(store: Store) -> Non
 
 
 @pytest.mark.parametrize(
-    ("schema_version", "model"),
-    [pytest.param(2, "m", id="newer schema"), pytest.param(1, "other", id="another model's")],
+    ("schema_version", "model", "error", "found"),
+    [
+        pytest.param(3, "m", UnsupportedManifest, "schema version 3, expected 2 at most; upgrade", id="newer schema"),
+        pytest.param(2, "other", CorruptFile, "of model 'other', expected of 'm'", id="another model's"),
+        pytest.param(0, "m", CorruptFile, "models/m/aliases.json: ", id="no schema"),
+    ],
 )
-def test_aliases_that_are_not_these_are_refused(store: Store, schema_version: int, model: str) -> None:
-    document = Aliases(schema_version=schema_version, model=model, aliases={"live": "1"}, history=())
+def test_aliases_that_are_not_these_are_refused(
+    store: Store, schema_version: int, model: str, error: type[Exception], found: str
+) -> None:
+    document = Aliases(schema_version=schema_version, model=model, aliases={"live": Alias(version="1")})
     store.create(aliases_key("m"), seal(document))
 
-    with pytest.raises(CorruptFile, match=f"schema version {schema_version} of model '{model}', expected 1 of 'm'"):
+    with pytest.raises(error, match=found):
         resolve_alias(store, "m", "live")
+
+
+class _OlderChange(msgspec.Struct):
+    id: str
+    at: str
+    by: str
+    alias: str
+    before: str | None
+    after: str
+    reason: str
+
+
+class _OlderAliases(msgspec.Struct):
+    schema_version: int
+    model: str
+    aliases: dict[str, str]
+    history: tuple[_OlderChange, ...]
+
+
+def test_aliases_of_schema_version_1_are_read_and_written_anew_with_the_next_change(store: Store) -> None:
+    older = _OlderChange("a" * 32, "2026-01-01T00:00:00+00:00", "ada@host", "live", None, "1", "published")
+    store.create(aliases_key("m"), seal(_OlderAliases(1, "m", {"live": "1"}, (older,))))
+
+    assert resolve_alias(store, "m", "live") == "1"
+    point_alias(store, "m", "live", "2", "better")
+    assert moves(store, "m") == [("live", None, "1"), ("live", "1", "2")]
+    assert read_aliases(store, "m")[0].history[0].by == "ada@host"
 
 
 @pytest.mark.parametrize(("alias", "version"), [("Live", "1"), ("live", "latest"), ("../live", "1"), ("live", "01")])
@@ -122,8 +172,8 @@ def test_bad_names_change_nothing(store: Store, alias: str, version: str) -> Non
 
 
 def test_a_version_in_a_sealed_document_is_still_checked(store: Store) -> None:
-    document = Aliases(schema_version=1, model="m", aliases={"live": "../../other"}, history=())
+    document = Aliases(schema_version=2, model="m", aliases={"live": Alias(version="../../other")})
     store.create(aliases_key("m"), seal(document))
 
-    with pytest.raises(InvalidName):
+    with pytest.raises(CorruptFile):
         resolve_alias(store, "m", "live")

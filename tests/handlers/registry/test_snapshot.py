@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from handlers.errors import ModelNotReady
-from handlers.registry.aliases import point_alias
 from handlers.registry.models import Models
 from handlers.registry.stores import open_store
 from handlers.settings import Settings
+from tests.aliases import point_alias
 from tests.artifacts import publish_graphs
 from tests.graphs import affine
 from tests.handlers.registry.recorder import Recorder

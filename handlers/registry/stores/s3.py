@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from handlers.errors import LambdaserveError
-from handlers.registry.stores import ObjectInfo, Progress, Sink, StoredObject
+from handlers.registry.stores import Described, ObjectInfo, Progress, Sink, StoredObject
 from handlers.registry.stores.keys import check_key, check_prefix
 from handlers.registry.stores.s3_reads import NeedsBoto3, S3Reads
 from handlers.registry.stores.s3_url import split_s3_url
@@ -107,6 +107,10 @@ class S3Store:
         """See `Store.list_objects`."""
         return self.open_boto3().list_objects(prefix)
 
+    def describe(self, key: str) -> Described:
+        """See `Store.describe`."""
+        return self.open_boto3().describe(key)
+
     def create(self, key: str, content: bytes | Path, progress: Progress | None = None) -> str:
         """See `Store.create`. S3 takes at most 5 GiB in one request."""
         return self.open_boto3().create(key, content, progress)
@@ -118,6 +122,11 @@ class S3Store:
     def delete(self, key: str) -> None:
         """See `Store.delete`."""
         self.open_boto3().delete(key)
+
+    def sweep(self, prefix: str, *, remove: bool) -> list[ObjectInfo]:  # noqa: ARG002 - as all stores have it
+        """See `Store.sweep`. S3 forgets what did not come whole."""
+        check_prefix(prefix)
+        return []
 
     def _read(self, ask: Callable[[S3Reads], T], ask_boto3: Callable[["Boto3Store"], T]) -> T:
         reads = self.reads

@@ -11,6 +11,7 @@ from export.cli.artifacts import publish, verify
 from export.cli.build import build
 from export.cli.catalogue import diff, history, list_models, show
 from export.cli.profile import profile
+from export.cli.removal import delete, gc
 from export.cli.serve import serve
 from export.cli.store import models
 from export.cli.train import train
@@ -38,7 +39,7 @@ def cli() -> None:
     """  # noqa: D301 - a backspace, which keeps click from wrapping what follows
 
 
-for _command in (list_models, show, history, diff, promote, canary, rollback, pin, unalias):
+for _command in (list_models, show, history, diff, promote, canary, rollback, pin, unalias, delete, gc):
     models.add_command(_command)
 for _command in (train, build, verify, publish, serve, profile, models):
     cli.add_command(_command)

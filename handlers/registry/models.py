@@ -159,11 +159,18 @@ class Models:
                 self._await_job(name, end_s, timeout_s)
             elif (model := self.hold(name, which, share)) is not None:
                 return model
-            if which is None:
-                self._renewal.watch(name).used.add(self._settings.alias)
             asked = which or self._settings.alias
-            take = partial(self.hold, name, which, share)
-            with Waiting(self._renewal, take, name=name, which=asked, share=share, strict=self.strict) as waiting:
+            aliases = self._renewal.watch(name).serving
+            waiting = Waiting(
+                self._renewal,
+                partial(self.hold, name, which, share),
+                name=name,
+                which=asked,
+                is_alias=which is None or (aliases is not None and which in aliases.aliases),
+                share=share,
+                strict=self.strict,
+            )
+            with waiting:
                 while (model := waiting.look()) is None:
                     if not self._changed.wait(end_s - time.monotonic()):
                         raise still_loading(timeout_s)

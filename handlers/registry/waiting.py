@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-from handlers.errors import VersionNotFound
+from handlers.errors import CorruptFile, VersionNotFound
 from handlers.registry.background import Job
 from handlers.registry.loading import LoadedModel
 from handlers.registry.renewal import Renewal
@@ -30,6 +30,7 @@ class Waiting:
         *,
         name: str,
         which: str,
+        is_alias: bool,
         share: float,
         strict: bool,
     ) -> None:
@@ -40,6 +41,7 @@ class Waiting:
             hold: Returns what is waited for, held, as soon as it is there.
             name: Of the model.
             which: The version, or the alias.
+            is_alias: Whether it is an alias for certain.
             share: Which of its versions a weighted alias gives.
             strict: Whether nothing may be handed out before the aliases were read.
         """
@@ -51,9 +53,13 @@ class Waiting:
         self._strict = strict
         self._watch = renewal.watch(name)
         self._version: str | None = None
+        self._missing: str | None = None
         self._loading: Job | None = None
+        is_new = is_alias and which not in self._watch.used
+        if is_new:  # from now on all is loaded that it names
+            self._watch.used.add(which)
         needless = name in renewal.away or self._knows_enough()
-        self._reading = None if needless else renewal.renew(name, whole=False)
+        self._reading = None if needless else renewal.renew(name, whole=is_new)
 
     def __enter__(self) -> Self:
         return self
@@ -103,9 +109,21 @@ class Waiting:
         if self._loading is not None and version == self._version:
             if self._loading.running:
                 return
+            if isinstance(self._loading.problem, VersionNotFound) and not is_version(self._which):
+                self._read_again(version, self._loading.problem)
+                return
             self._check(self._loading)  # if it was: it has gone meanwhile
         self._keep(version)
         self._loading = self._renewal.load(self._name, version)
+
+    def _read_again(self, version: str, problem: VersionNotFound) -> None:
+        """Have the aliases read once more: a version that one of them named may have been deleted since."""
+        if version == self._missing:
+            fault = CorruptFile(str(problem))
+            self._renewal.teller(self._name)(fault)
+            raise why_not_ready(self._name, fault, unloaded=False)
+        self._missing = version
+        self._reading = self._renewal.renew(self._name, whole=False)
 
     def _keep(self, version: str | None) -> None:
         """Keep this version from being dropped, and no other."""

@@ -26,6 +26,7 @@ with timeline.span("registry_import"):  # while the aliases are on their way
     telemetry = Telemetry(settings.log_level)
 
 models = Models(settings, telemetry, timeline, store)
+del store  # else its connections would stay open when the models let go of it
 models.start()
 
 with timeline.span("web_import"):  # while the transfer runs

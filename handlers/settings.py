@@ -25,6 +25,7 @@ _LARGEST_UPLOAD_BYTES = 5 * 1024**3  # S3: in one PUT
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:[0-9]{1,5})?")
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _ENVELOPE_BYTES = 16 * 1024  # of an answer's payload: what is not its body, headers foremost
+_ALIAS_CHECKS = {"strict": 0.0, "never": float("inf")}
 _MB = 1024 * 1024
 _DIGITS = 20  # hold any size there is; int() refuses thousands of them
 _PROCESS_MB = 200
@@ -61,6 +62,8 @@ class Settings:
         snap_start: Whether Lambda takes a snapshot of this process after its init (AWS_LAMBDA_INITIALIZATION_TYPE).
         defers_packing: Whether a model's first answer does not wait for its weights to be packed: in environments that
             Lambda starts because a request waits for them, not where it takes a snapshot or starts them beforehand.
+        alias_check_s: LAMBDASERVE_ALIAS_CHECK, how long after the last look a request begins another, beside its
+            inference, at whether aliases have moved; 0 (`strict`): before it; infinity (`never`): none does.
         problems: What the environment held that makes no sense, a sentence each.
     """
 
@@ -81,6 +84,7 @@ class Settings:
     max_answer_bytes: int | None = None
     snap_start: bool = False
     defers_packing: bool = False
+    alias_check_s: float = 30.0
     problems: tuple[str, ...] = ()
 
     @classmethod
@@ -120,6 +124,7 @@ class Settings:
             store_url=store_url,
             models=models,
             alias=read("LAMBDASERVE_ALIAS", check_alias, "live"),
+            alias_check_s=read("LAMBDASERVE_ALIAS_CHECK", _alias_check, 30.0),
             max_body_bytes=read("LAMBDASERVE_MAX_BODY_BYTES", _positive, _LAMBDA_BODY_BYTES),
             scratch_dir=read("LAMBDASERVE_SCRATCH_DIR", _folder, Path(tempfile.gettempdir())),
             threads=read("LAMBDASERVE_THREADS", _positive, default_threads(environ)),
@@ -245,6 +250,19 @@ def _seconds(text: str) -> float:
         value = -1.0
     if not 0 <= value < float("inf"):
         msg = f"{text!r}, expected seconds, zero or more"
+        raise ValueError(msg)
+    return value
+
+
+def _alias_check(text: str) -> float:
+    if text.lower() in _ALIAS_CHECKS:
+        return _ALIAS_CHECKS[text.lower()]
+    try:
+        value = _seconds(text)
+    except ValueError:
+        value = 0.0
+    if not value:
+        msg = f"{text!r}, expected seconds, more than zero, or strict, or never"
         raise ValueError(msg)
     return value
 

@@ -8,7 +8,7 @@ import contextvars
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TextIO
 
@@ -87,18 +87,29 @@ class Telemetry:
         self._emit(model, version, counts={"VariantsPassedOver": 1}, variant=variant)
 
     def model_dropped(self, model: str, version: str) -> None:
-        """Log a model that is loaded no more: others needed its memory, or it was unloaded."""
+        """Log a version that is loaded no more: others needed its memory, it was replaced, or unloaded."""
         self._log(logging.INFO, "model dropped", model=model, version=version)
         self._emit(model, version, counts={"ModelsDropped": 1})
+
+    def alias_moved(self, model: str, alias: str, before: str, after: str) -> None:
+        """Log that requests by an alias get what it names by now."""
+        fields = {"alias": alias, "from": before, "to": after}
+        self._log(logging.INFO, "alias moved", model=model, **fields)
+        self._emit(model, None, counts={"AliasSwaps": 1})
+
+    def alias_check_failed(self, model: str, error: LambdaserveError) -> None:
+        """Log that a model's aliases could not be read; what they named goes on answering."""
+        self._log(logging.ERROR, "alias check failed", model=model, error=error.code, reason=str(error))
+        self._emit(model, None, counts={"AliasCheckFailures": 1})
 
     def suspended(self, models: Sequence[ModelState]) -> None:
         """Log what is in the snapshot that Lambda takes of this process now."""
         self._restored = True  # whoever goes on from here
-        self._log(logging.INFO, "ready for a snapshot", models={model.name: model.version for model in models})
+        self._log(logging.INFO, "ready for a snapshot", models=_versions(models))
 
     def resumed(self, models: Sequence[ModelState], elapsed_ms: float) -> None:
         """Log a restore from a snapshot, and which of its models can be handed out already."""
-        ready = {model.name: model.version for model in models if model.state == "READY"}
+        ready = _versions([model for model in models if model.state == "READY"])
         waiting = {model.name: model.reason or "loading" for model in models if model.state != "READY"}
         self._log(logging.INFO, "restored from a snapshot", models=ready, not_ready=waiting or None,
                   elapsed_ms=round(elapsed_ms, 2))  # fmt: skip
@@ -163,6 +174,14 @@ class Telemetry:
         if (identifier := request_id.get()) is not None:
             metadata["request_id"] = identifier
         write_metrics(NAMESPACE, dimensions, counts, milliseconds or {}, metadata)
+
+
+def _versions(models: Iterable[ModelState]) -> dict[str, str]:
+    """Return the versions of each model, in one text."""
+    found: dict[str, str] = {}
+    for model in models:
+        found[model.name] = f"{found[model.name]}, {model.version}" if model.name in found else str(model.version)
+    return found
 
 
 def _rounded(phases_ms: Mapping[str, float]) -> dict[str, float]:

@@ -33,6 +33,10 @@ class Timeline:
         self._running: list[tuple[str, float]] = []
         self._told = False
 
+    def empty_copy(self) -> "Timeline":
+        """Return another one with nothing in it; what is noted there is noted in the same whole."""
+        return Timeline(self._whole)
+
     @staticmethod
     def now_s() -> float:
         """Return how long ago the process began."""

@@ -445,6 +445,7 @@ def test_the_function_gets_its_settings(resources: Json) -> None:
         "LAMBDASERVE_PINNED": {"Ref": "PinnedModels"},
         "LAMBDASERVE_MODEL_MEMORY_MB": {"Ref": "ModelMemory"},
         "LAMBDASERVE_ALIAS": {"Ref": "Alias"},
+        "LAMBDASERVE_ALIAS_CHECK": {"Ref": "AliasCheck"},
         "LAMBDASERVE_MAX_BODY_BYTES": {"Ref": "MaxBodyBytes"},
         "LAMBDASERVE_PAYLOADS": {"Fn::Sub": "s3://${PayloadBucket}/payloads"},
         "LAMBDASERVE_MAX_PAYLOAD_BYTES": {"Ref": "MaxPayloadBytes"},

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 
 from handlers.api.compression import LEAST_BYTES, compress, takes_gzip
 from handlers.api.cors import cors_headers
+from handlers.api.headers import MODEL_VERSION
 from handlers.api.mount import mount
 from handlers.api.service import Service
 from handlers.api.statuses import error_response, status_of
@@ -93,6 +94,8 @@ class _Answer:
             refusal = error_response(status_of(error), str(error))
             head["status"], head["headers"] = refusal.status_code, refusal.raw_headers
             message["body"] = refusal.body
+        if version := self.visit.model_version:
+            head["headers"].append((MODEL_VERSION, version.encode()))
         if phases := self._server_timing():
             head["headers"].append((b"server-timing", phases.encode()))
         if self.scope["method"] == "HEAD":

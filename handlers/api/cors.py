@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXPOSED_HEADERS", "cors_headers"]
 
-EXPOSED_HEADERS = ("Inference-Header-Content-Length", "Retry-After", "Server-Timing")
+EXPOSED_HEADERS = ("Inference-Header-Content-Length", "Retry-After", "Server-Timing", "X-Model-Version")
 """Headers of answers that pages may read beside those that they always may."""
 
 _ANY = "*"

@@ -93,7 +93,7 @@ async def _embeddings(request: Request) -> Response:
 @_refusing
 async def _models(request: Request) -> Response:
     models = service_of(request).models
-    names = [model.name for model in models.index()]
+    names = models.names
     described = [_describe(name, models.find(name)) for name in names]
     return json_response({"object": "list", "data": described, "models": names})
 

@@ -49,7 +49,7 @@ async def _openapi(request: Request) -> Response:
     service, root = service_of(request), request.scope.get("root_path", "")
     with suppress(LambdaserveError):  # what can be served is described
         await service.await_all(request.scope)
-    ready = [(model.name, model.version) for model in service.models.index() if model.state == "READY"]
+    ready = service.models.defaults
     known, document = getattr(request.app.state, "openapi", (None, b""))
     if known != (root, ready):
         from handlers.api.openapi.described import Descriptions

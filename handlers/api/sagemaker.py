@@ -41,7 +41,7 @@ async def _invoke(request: Request) -> Response:
 async def _only_model(request: Request) -> str:
     service = service_of(request)
     await service.await_all(request.scope)
-    names = [model.name for model in service.models.index()]
+    names = service.models.names
     if len(names) != 1:
         msg = f"header {_TARGET}: nothing, expected one of the models {show_names(names)}"
         raise InvalidInput(msg)

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from handlers.api.answers import AnswerLimit
 from handlers.api.call import Call, HoldsUpOthers
 from handlers.api.counters import Counters
+from handlers.api.headers import MODEL_VERSION, header_of
 from handlers.api.visit import Visit, current_visit
 from handlers.clock import PhaseClock
 from handlers.errors import DeadlineExceeded, LambdaserveError, NotSupported, StillLoading
@@ -18,6 +20,7 @@ from handlers.payloads.payloads import Payloads
 from handlers.payloads.transfer import Transfer
 from handlers.registry.loading import LoadedModel
 from handlers.registry.models import Models
+from handlers.registry.routing import share_of
 from handlers.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ __all__ = ["Service", "model_of", "service_of"]
 
 T = TypeVar("T")
 
+_ROUTING_KEY = b"x-routing-key"
 _WAIT_S = 20.0  # for models that are being loaded; API Gateway gives up after 29 s
 _MOST_ON_LOOP_S = 0.005  # that a prediction may hold up whatever else the embedded server has to do
 _MOST_ON_LOOP_BYTES = 32 * 1024  # of a body that is decoded there
@@ -73,20 +77,27 @@ class Service:
             with visit.clock.phase("load"):
                 await self._wait(self.models.await_all, _wait_s(visit))
 
-    async def model(self, scope: "Scope", name: str, version: str | None) -> LoadedModel:  # noqa: ARG002 - as above
-        """Return the model, after it has been loaded if need be; it stays loaded until the request is answered.
+    async def model(self, scope: "Scope", name: str, which: str | None) -> LoadedModel:
+        """Return a version of a model, after it has been loaded if need be; it stays until the request is answered.
+
+        Args:
+            scope: Of the request, whose headers name a version or an alias, and the key by which a weighted one splits.
+            name: Of the model.
+            which: The version or the alias that the path names, which goes before the header.
 
         Raises:
             DeadlineExceeded: The time of the request ended before it was loaded.
             LambdaserveError: As `Models.await_and_hold`.
         """
         visit = current_visit()
-        found = self.models.hold(name, version)
+        which = which or header_of(scope, MODEL_VERSION) or None
+        share = share_of(name, header_of(scope, _ROUTING_KEY))  # once: else what is loaded would be drawn more often
+        found = None if self.models.strict else self.models.hold(name, which, share)
         if found is None:
             with visit.clock.phase("load"):
-                found = await self._wait(self._load_and_hold, visit, name, version)
+                found = await self._wait(self._load_and_hold, visit, name, which, share)
         else:
-            visit.at_end(lambda: self.models.release(name))
+            visit.at_end(partial(self.models.release, name, found.version))
         return found
 
     def check_managed(self) -> None:
@@ -118,6 +129,7 @@ class Service:
         be begun twice: here, and from the start in a thread.
         """
         visit = current_visit()
+        visit.model_version = model.version
         self.models.prediction_comes(model)
         if self.shares_loop and (body_bytes > _MOST_ON_LOOP_BYTES or _unpacks(model)):
             return await asyncio.to_thread(self._answer, visit, model, answer)
@@ -133,10 +145,10 @@ class Service:
         run = contextvars.copy_context().run
         return await asyncio.get_running_loop().run_in_executor(self.waiting, run, work, *arguments)
 
-    def _load_and_hold(self, visit: Visit, name: str, version: str | None) -> LoadedModel:
+    def _load_and_hold(self, visit: Visit, name: str, which: str | None, share: float) -> LoadedModel:
         wait_s = _wait_s(visit)
         try:
-            model = self.models.await_and_hold(name, version, wait_s)
+            model = self.models.await_and_hold(name, which, wait_s, share)
         except StillLoading as error:
             if wait_s >= _WAIT_S:
                 raise
@@ -146,7 +158,7 @@ class Service:
                 f"{wait_s:.1f} s, expected it sooner; try again, loading goes on"
             )
             raise DeadlineExceeded(msg) from error
-        visit.at_end(lambda: self.models.release(name))
+        visit.at_end(partial(self.models.release, name, model.version))
         return model
 
     def _answer(self, visit: Visit, model: LoadedModel, answer: Callable[[Call], T], most_s: float = float("inf")) -> T:
@@ -200,7 +212,7 @@ def service_of(request: "Request") -> Service:
 
 
 async def model_of(request: "Request") -> LoadedModel:
-    """Return the model, of the version if one is named, that a request's path names. Raises as `Service.model`."""
+    """Return the model, in the version if it names one, that a request's path names. Raises as `Service.model`."""
     names = request.path_params
     return await service_of(request).model(request.scope, names["model"], names.get("version"))
 

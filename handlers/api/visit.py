@@ -24,6 +24,7 @@ class Visit:
         entered_s: When it came in, as `time.monotonic` counts.
         deadline: When its work must be done: what Lambda grants, less what it takes to send an answer; elsewhere never.
         clock: Phases `load`, `decode`, `infer` and `encode`; empty where no model was asked.
+        model_version: The version that was asked for a prediction; empty where none was.
     """
 
     def __init__(self, scope: "Scope") -> None:
@@ -32,6 +33,7 @@ class Visit:
         left_ms = getattr(scope.get("aws.context"), "get_remaining_time_in_millis", None)
         self.deadline = Deadline() if left_ms is None else Deadline(self.entered_s + left_ms() / 1000 - _MARGIN_S)
         self.clock = PhaseClock()
+        self.model_version = ""
         self._at_end: list[Callable[[], None]] = []
         self._ended = False
 

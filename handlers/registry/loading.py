@@ -1,13 +1,12 @@
-"""From an alias to a session that has answered its goldens."""
+"""From a version to a session that has answered its goldens."""
 
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from handlers.errors import LambdaserveError
+from handlers.errors import CorruptFile, LambdaserveError, ObjectNotFound, VersionNotFound
 from handlers.pace import Pace
-from handlers.registry.aliases import find_alias
 from handlers.registry.download import Download
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import Manifest, TensorSpec, Variant
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from handlers.runtime.session import Session
     from handlers.tasks.task import Task
 
-__all__ = ["LoadObserver", "LoadedModel", "load_model"]
+__all__ = ["LoadObserver", "LoadedModel", "load_version"]
 
 
 @dataclass(frozen=True)
@@ -73,13 +72,25 @@ class LoadObserver(VariantObserver, Protocol):
         """Take note that a model is not ready, and why; `model` is empty where the store could not be listed."""
 
     def model_dropped(self, model: str, version: str) -> None:
-        """Take note that a model is loaded no more: others needed its memory, or it was unloaded."""
+        """Take note that a version is loaded no more: others needed its memory, it was replaced, or unloaded."""
+
+    def alias_moved(self, model: str, alias: str, before: str, after: str) -> None:
+        """Take note that requests by an alias get what it names by now, no more what it named before."""
+
+    def alias_check_failed(self, model: str, error: LambdaserveError) -> None:
+        """Take note that nobody knows whether a model's aliases have moved; what they named goes on answering."""
 
 
-def load_model(  # noqa: PLR0913, PLR0917 - what loading takes, each from whoever has it
-    store: Store, name: str, settings: Settings, observer: LoadObserver, reserve: Reserve, process: Timeline
+def load_version(  # noqa: PLR0913, PLR0917 - what loading takes, each from whoever has it
+    store: Store,
+    name: str,
+    version: str,
+    settings: Settings,
+    observer: LoadObserver,
+    reserve: Reserve,
+    timeline: Timeline,
 ) -> LoadedModel:
-    """Load the version of the model `name` that the alias of the settings names.
+    """Load a version of the model `name`.
 
     The chosen variant for this CPU is fetched, checked, opened and asked its goldens; where it does not fit into
     memory, does not open or does not answer right, the next variant is taken, fp32 at last.
@@ -87,24 +98,22 @@ def load_model(  # noqa: PLR0913, PLR0917 - what loading takes, each from whoeve
     Args:
         store: Where it is.
         name: Of the model.
-        settings: Alias, scratch folder and threads.
+        version: Of the model.
+        settings: Scratch folder and threads.
         observer: Who is told of variants that are passed over.
         reserve: Sets that many bytes aside before a variant is opened, in place of what it set aside before; raises
             InsufficientMemory where that cannot be.
-        process: Where the phases are noted, beside what else the process does.
+        timeline: Where the phases are noted.
 
     Raises:
-        ModelNotFound: There is no such model or alias.
+        VersionNotFound: There is no such version.
         ArtifactError: Files are missing or altered, or the manifest is of a newer schema.
         InsufficientMemory: No variant that answers right fits into memory.
         ModelNotReady: No variant answers its goldens on this machine.
         StoreUnavailable: The store could not be asked.
     """
-    timeline = Timeline(process)
-    with timeline.span("alias"):
-        version = find_alias(store, name, settings.alias).version
     with timeline.span("manifest"):
-        manifest = fetch_manifest(store, name, version)
+        manifest = _manifest_of(store, name, version)
     with Scratch(settings.scratch_dir) as scratch, Download(store, manifest, scratch.folder, timeline) as download:
         opening = Opening(manifest, scratch, download, timeline, settings)
         variant, session = opening.first_right_variant(observer, reserve)
@@ -112,6 +121,15 @@ def load_model(  # noqa: PLR0913, PLR0917 - what loading takes, each from whoeve
         task = opening.task
     pace = Pace(count_elements(manifest), variant.latency_ms / 1000)
     return LoadedModel(name, version, manifest, variant, session, task, timeline.phases_ms, packing, pace)
+
+
+def _manifest_of(store: Store, name: str, version: str) -> Manifest:
+    try:
+        return fetch_manifest(store, name, version)
+    except CorruptFile as error:
+        if isinstance(error.__cause__, ObjectNotFound):  # whether that is a fault depends on who named it
+            raise VersionNotFound(str(error)) from error
+        raise
 
 
 def count_elements(manifest: Manifest) -> int:

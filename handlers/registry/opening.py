@@ -52,7 +52,7 @@ class Opening:
     settings: Settings
 
     def first_right_variant(self, observer: VariantObserver, reserve: Reserve) -> tuple[Variant, "Session"]:
-        """Return the first variant that answers right here, and its session. Raises as `load_model` does."""
+        """Return the first variant that answers right here, and its session. Raises as `load_version` does."""
         from handlers.runtime.cpu import cpu_kind
 
         manifest = self.manifest

@@ -13,7 +13,7 @@ from export.build import build
 from export.errors import DataError
 from export.package import read_artifact
 from export.reference import Reference
-from handlers.registry.loading import load_model
+from handlers.registry.loading import load_version
 from handlers.registry.stores import open_store
 from handlers.settings import Settings
 from handlers.timeline import Timeline
@@ -150,6 +150,6 @@ def test_published_weights_beside_the_graph_are_fetched_and_opened_together(tmp_
         def __getattr__(self, name: str) -> object:
             return lambda *_: None
 
-    loaded = load_model(open_store(url), "tiny", settings, Deaf(), lambda _: None, Timeline())  # type: ignore[arg-type] # it hears nothing
+    loaded = load_version(open_store(url), "tiny", "1", settings, Deaf(), lambda _: None, Timeline())  # type: ignore[arg-type] # it hears nothing
     given = {"x": normal(2, 64)}
     np.testing.assert_allclose(loaded.session.run(given)["y"], Reference(source).run(given)["y"], 1e-4, 1e-4)

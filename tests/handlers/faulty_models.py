@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from handlers.registry.loading import LoadedModel
 from handlers.registry.models import Models
+from handlers.registry.routing import MAIN
 from handlers.runtime.session import Session
 from handlers.tasks.arrays import Arrays
 
@@ -16,8 +17,8 @@ class FaultyModels(Models):
 
     error: Exception | None = None
 
-    def find(self, name: str, version: str | None = None) -> LoadedModel | None:
-        model = super().find(name, version)
+    def find(self, name: str, which: str | None = None, share: float = MAIN) -> LoadedModel | None:
+        model = super().find(name, which, share)
         return model if model is None or self.error is None else replace(model, session=_FailingSession(self.error))
 
 

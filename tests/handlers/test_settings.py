@@ -1,3 +1,4 @@
+import math
 import os
 import re
 import tempfile
@@ -48,6 +49,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             "LAMBDASERVE_PINNED": "b-2",
             "LAMBDASERVE_MODEL_MEMORY_MB": "300",
             "LAMBDASERVE_MAX_ANSWER_BYTES": "2000",
+            "LAMBDASERVE_ALIAS_CHECK": "2.5",
         }
     )
 
@@ -64,6 +66,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         pinned=("b-2",),
         model_memory_bytes=300 * 2**20,
         max_answer_bytes=2000,
+        alias_check_s=2.5,
     )
 
 
@@ -72,6 +75,14 @@ def test_an_empty_setting_is_none() -> None:
 
     settings.check()
     assert settings.alias == "live"
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("strict", 0.0), ("never", math.inf), ("Strict", 0.0), ("0.5", 0.5)])
+def test_aliases_are_looked_at_before_each_request_or_never_or_after_some_seconds(text: str, seconds: float) -> None:
+    settings = Settings.from_environ({"LAMBDASERVE_STORE": "file:///models", "LAMBDASERVE_ALIAS_CHECK": text})
+
+    settings.check()
+    assert settings.alias_check_s == seconds
 
 
 def test_origins_and_base_path_are_put_into_one_form() -> None:
@@ -103,6 +114,7 @@ def test_all_problems_are_reported_at_once_and_defaults_taken(tmp_path: Path) ->
         "LAMBDASERVE_PINNED": "No_Name",
         "LAMBDASERVE_MODEL_MEMORY_MB": "all",
         "LAMBDASERVE_MAX_ANSWER_BYTES": "-1",
+        "LAMBDASERVE_ALIAS_CHECK": "sometimes",
     }
     settings = Settings.from_environ(wrong)
 
@@ -127,6 +139,9 @@ def test_all_problems_are_reported_at_once_and_defaults_taken(tmp_path: Path) ->
         ("LAMBDASERVE_INIT_WAIT_S", "-1"),
         ("LAMBDASERVE_INIT_WAIT_S", "nan"),
         ("LAMBDASERVE_INIT_WAIT_S", "inf"),
+        ("LAMBDASERVE_ALIAS_CHECK", "0"),
+        ("LAMBDASERVE_ALIAS_CHECK", "-1"),
+        ("LAMBDASERVE_ALIAS_CHECK", "inf"),
         ("LAMBDASERVE_CORS_ORIGINS", "page.example"),
         ("LAMBDASERVE_CORS_ORIGINS", "https://page.example/"),
         ("LAMBDASERVE_CORS_ORIGINS", "https://page.example, nowhere"),

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,9 @@ def marked_events() -> list[Json]:
         event("/v2/models/gather/infer", infer_body(tensor("index", "INT64", [1], [NUMBER]))),
         event(f"/v2/models/{WORD}/infer", GOOD),
         event(f"/v2/models/affine/versions/{WORD}/infer", GOOD),
+        event(PATH, GOOD, **{"X-Routing-Key": WORD}),
+        event(PATH, GOOD, **{"X-Model-Version": WORD}),
+        event(PATH, GOOD, **{"X-Model-Version": str(NUMBER)}),
         event(f"/{WORD}", GOOD, WORD.upper()),
         event(f"{PATH}?{WORD}={WORD}", GOOD),
         event(f"/v2/health/ready?{WORD}={NUMBER}", None, "GET", **headers),
@@ -230,3 +235,46 @@ def test_a_failure_to_load_is_logged_with_its_cause_and_counted(tmp_path: Path) 
     assert request["request_id"] == "00000000-0000-4000-8000-000000000000"
     assert values(run, "LoadFailures", model="affine") == [1, 1]
     assert [answer["statusCode"] for answer in run.answers] == [503]
+
+
+MOVED = """
+import sys
+from pathlib import Path
+from handlers.registry.models import Models
+from handlers.settings import Settings
+from handlers.telemetry import Telemetry
+from tests.aliases import point_alias
+models = Models(Settings(sys.argv[1], alias_check_s=0.0), Telemetry("INFO"))
+models.await_model("affine", None, 60)
+point_alias(models._renewal.open_store(), "affine", "live", "2")
+models.await_model("affine", None, 60)
+beside = Models(Settings(sys.argv[1], alias_check_s=0.001), Telemetry("INFO"))
+beside.await_model("affine", None, 60)
+(Path(sys.argv[2]) / "aliases.json").write_bytes(b"{}")
+while beside._renewal.problem("affine") is None:
+    beside.await_model("affine", None, 60)
+"""
+
+
+def test_a_moved_alias_and_looks_that_fail_are_logged_and_counted(tmp_path: Path) -> None:
+    url = (tmp_path / "store").as_uri()
+    for scale, alias in ((2.0, "live"), (3.0, None)):
+        publish_graphs(url, "affine", {"fp32": affine(scale)}, [{"x": np.array([[0, 1, 2]], np.float32)}], alias=alias)
+
+    done = subprocess.run(
+        [sys.executable, "-c", MOVED, url, str(tmp_path / "store/models/affine")],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    [moved] = [line for line in lines if line.get("message") == "alias moved"]
+    assert (moved["model"], moved["alias"], moved["from"], moved["to"]) == ("affine", "live", "1", "2")
+    [swap] = [line for line in lines if "AliasSwaps" in line]
+    assert (swap["model"], swap["AliasSwaps"], "version" in swap) == ("affine", 1, False)
+    failed = [line for line in lines if line.get("message") == "alias check failed"]
+    assert {(line["level"], line["model"], line["error"]) for line in failed} == {("ERROR", "affine", "corrupt_file")}
+    assert [line["AliasCheckFailures"] for line in lines if "AliasCheckFailures" in line] == [1] * len(failed)

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from handlers.api.counters import Duration, ModelCounts
 from handlers.api.service import model_of, service_of
 from handlers.api.statuses import json_response
+from handlers.registry.routing import is_version
 
 __all__ = ["routes"]
 
@@ -29,6 +30,8 @@ async def _all_stats(request: Request) -> Response:
 
 async def _model_stats(request: Request) -> Response:
     name, version = request.path_params["model"], request.path_params.get("version")
+    if version is not None and not is_version(version):
+        version = (await model_of(request)).version
     counts = [
         found
         for found in service_of(request).counters.snapshot()

@@ -51,25 +51,29 @@ class Descriptions:
         self._known: dict[str, DescribedModel] = {}
 
     def read(self) -> list[DescribedModel]:
-        """Return those of the models that are ready, sorted by name. Runs each model that was not described before."""
-        ready = [model for model in self._models.index() if model.state == "READY"]
+        """Return those of the models that are ready, sorted by name. Runs each model that was not described before.
+
+        Of several versions that is the one that answers whoever names none.
+        """
+        ready = self._models.defaults
         with self._one_at_a_time:
-            for model in ready:
-                known = self._known.get(model.name)
-                if known is None or known.version != model.version:
-                    self._describe(model.name)
-            return [self._known[model.name] for model in ready if model.name in self._known]
+            for name, version in ready:
+                known = self._known.get(name)
+                if known is None or known.version != version:
+                    self._describe(name)
+            return [self._known[name] for name, _ in ready if name in self._known]
 
     def _describe(self, name: str) -> None:
         model = self._models.hold(name)
         if model is None:  # gone meanwhile
             self._known.pop(name, None)
             return
+        version = model.version
         try:
             self._known[name] = _describe_model(model)
         finally:
             del model  # else dropping it would free nothing
-            self._models.release(name)
+            self._models.release(name, version)
 
 
 def _describe_model(model: "LoadedModel") -> DescribedModel:

@@ -63,8 +63,8 @@ VERSION: Json = {
     "name": "version",
     "in": "path",
     "required": True,
-    "description": "The version that is served.",
-    "schema": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$"},
+    "description": "A version, or an alias that names one.",
+    "schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"},
 }
 
 

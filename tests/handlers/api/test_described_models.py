@@ -10,6 +10,7 @@ import pytest
 from handlers.api.openapi.described import Descriptions
 from handlers.registry.loading import LoadedModel
 from handlers.registry.models import Models
+from handlers.registry.routing import MAIN
 from handlers.runtime.session import Session
 from handlers.settings import Settings
 from handlers.tasks.arrays import Arrays
@@ -31,8 +32,8 @@ class _Watched(Models):
         self.running = 0
         self.most_running = 0
 
-    def find(self, name: str, version: str | None = None) -> LoadedModel | None:
-        model = super().find(name, version)
+    def find(self, name: str, which: str | None = None, share: float = MAIN) -> LoadedModel | None:
+        model = super().find(name, which, share)
         return None if model is None else replace(model, session=_WatchedSession(self, model))
 
 

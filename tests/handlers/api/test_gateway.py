@@ -278,7 +278,7 @@ def test_a_small_answer_is_not_compressed(gateway: Gateway) -> None:
     answer = gateway.invoke(sent)
 
     assert not answer["isBase64Encoded"]
-    assert headers_of(answer).keys() == {"content-type", "content-length", "server-timing"}
+    assert headers_of(answer).keys() == {"content-type", "content-length", "server-timing", "x-model-version"}
 
 
 def test_the_accept_header_may_be_there_twice(gateway: Gateway) -> None:

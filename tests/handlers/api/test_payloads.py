@@ -17,6 +17,7 @@ from handlers.payloads.identity import PayloadId
 from handlers.payloads.payloads import Payloads
 from handlers.registry.loading import LoadedModel
 from handlers.registry.models import Models
+from handlers.registry.routing import MAIN
 from handlers.tasks.rows import TensorRows
 from handlers.tasks.task import Prepared
 from handlers.timeline import Timeline
@@ -390,13 +391,14 @@ class RawModels(Models):
     def __init__(self, models: Models) -> None:
         self._models = models
         self.timeline = Timeline()
+        self.strict = False
 
-    def hold(self, name: str, version: str | None = None) -> LoadedModel | None:
-        model = self._models.await_and_hold(name, version, 60)
+    def hold(self, name: str, which: str | None = None, share: float = MAIN) -> LoadedModel | None:
+        model = self._models.await_and_hold(name, which, 60, share)
         return model and replace(model, task=RawRows(model.manifest.inputs, model.manifest.outputs))
 
-    def release(self, name: str) -> None:
-        self._models.release(name)
+    def release(self, name: str, version: str) -> None:
+        self._models.release(name, version)
 
     def make_room(self, least_bytes: int) -> int:
         return self._models.make_room(least_bytes)

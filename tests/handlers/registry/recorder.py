@@ -19,6 +19,8 @@ class Recorder:
     failed: list[tuple[str, LambdaserveError]] = field(default_factory=list)
     passed_over: list[tuple[str, str, str, LambdaserveError]] = field(default_factory=list)
     dropped: list[tuple[str, str]] = field(default_factory=list)
+    moved: list[tuple[str, str, str, str]] = field(default_factory=list)
+    checks_failed: list[tuple[str, LambdaserveError]] = field(default_factory=list)
 
     def model_loaded(self, model: LoadedModel) -> None:
         self.loaded.append(model)
@@ -31,6 +33,12 @@ class Recorder:
 
     def model_dropped(self, model: str, version: str) -> None:
         self.dropped.append((model, version))
+
+    def alias_moved(self, model: str, alias: str, before: str, after: str) -> None:
+        self.moved.append((model, alias, before, after))
+
+    def alias_check_failed(self, model: str, error: LambdaserveError) -> None:
+        self.checks_failed.append((model, error))
 
 
 class Gatekeeper(Recorder):

@@ -6,12 +6,13 @@ from handlers.registry.cache import ModelCache
 from tests.handlers.registry.recorder import Recorder
 
 WAIT_S = 60.0
+A, B = ("a", "1"), ("b", "1")
 
 
 def test_who_waits_for_memory_is_woken_where_less_is_needed_than_was_set_aside(recorder: Recorder) -> None:
     changed = threading.Condition()
-    cache = ModelCache(15, (), recorder, changed)
-    cache.reserve("a", 10)
+    cache = ModelCache(15, lambda _: False, recorder, changed)
+    cache.reserve(A, 10)
     waiting = threading.Event()
     changed_wait = changed.wait
 
@@ -20,11 +21,11 @@ def test_who_waits_for_memory_is_woken_where_less_is_needed_than_was_set_aside(r
         return changed_wait(timeout)
 
     changed.wait = wait  # type: ignore[method-assign]
-    thread = threading.Thread(target=cache.reserve, args=("b", 10), daemon=True)
+    thread = threading.Thread(target=cache.reserve, args=(B, 10), daemon=True)
     thread.start()
     assert waiting.wait(WAIT_S)
 
-    cache.reserve("a", 5)
+    cache.reserve(A, 5)
 
     thread.join(5.0)
     assert not thread.is_alive()
@@ -32,12 +33,12 @@ def test_who_waits_for_memory_is_woken_where_less_is_needed_than_was_set_aside(r
 
 
 def test_what_was_set_aside_in_vain_is_there_for_who_waits(recorder: Recorder) -> None:
-    cache = ModelCache(15, (), recorder, threading.Condition())
-    cache.reserve("a", 10)
-    thread = threading.Thread(target=cache.reserve, args=("b", 10), daemon=True)
+    cache = ModelCache(15, lambda _: False, recorder, threading.Condition())
+    cache.reserve(A, 10)
+    thread = threading.Thread(target=cache.reserve, args=(B, 10), daemon=True)
     thread.start()
 
-    cache.cancel("a")
+    cache.cancel(A)
 
     thread.join(5.0)
     assert not thread.is_alive()

@@ -142,7 +142,7 @@ def test_a_model_in_use_is_waited_for(settings: Settings, recorder: Recorder) ->
     assert [state.state for state in models.index()] == ["READY", "LOADING"]
     np.testing.assert_array_equal(held.session.run(EXAMPLE)["y"], [[1, 3, 5]])
 
-    models.release("a")
+    models.release("a", "1")
 
     ask(models, "b")
     assert names(models) == ["b"]
@@ -158,7 +158,7 @@ def test_a_model_is_not_dropped_before_it_was_handed_out(settings: Settings, rec
             for name in order:
                 model = models.await_and_hold(name, None, WAIT_S)
                 model.session.run(EXAMPLE)
-                models.release(name)
+                models.release(name, "1")
         except BaseException as error:  # noqa: BLE001 - for the assertion below
             failures.append(error)
 
@@ -238,7 +238,7 @@ def test_a_model_that_is_unloaded_in_use_goes_when_it_is_released(settings: Sett
     assert models.find("a") is None
     assert recorder.dropped == []
     np.testing.assert_array_equal(model.session.run(EXAMPLE)["y"], [[1, 3, 5]])
-    models.release("a")
+    models.release("a", "1")
     assert recorder.dropped == [("a", "1")]
 
 

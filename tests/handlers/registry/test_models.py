@@ -96,9 +96,14 @@ def test_the_version_is_the_one_that_the_alias_names(settings: Settings, recorde
 
     assert models.loaded[0].version == "2"
     assert models.await_model("m", "2", WAIT_S) is models.loaded[0]
-    for version in ("1", "3", "9", "x"):
-        with pytest.raises(VersionNotFound, match=f"model 'm': no version '{version}' here, expected '2'"):
+    assert [models.await_model("m", version, WAIT_S).version for version in ("1", "3")] == ["1", "3"]
+    for version in ("9", "0", "007", "9" * 30):
+        with pytest.raises(VersionNotFound, match=rf"model 'm': no version '{version}' here, expected .*: live \(2\)"):
             models.await_model("m", version, WAIT_S)
+    for alias in ("canary", "No_Alias", "٣"):
+        with pytest.raises(VersionNotFound, match=rf"model 'm': no alias '{alias}' here, expected .*: live \(2\)"):
+            models.await_model("m", alias, WAIT_S)
+    assert recorder.failed == []
 
 
 @pytest.mark.parametrize("named", [(), ("broken", "good", "other")])

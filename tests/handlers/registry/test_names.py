@@ -16,10 +16,16 @@ NO_NAMES = ("", "-a", "A", "a_b", "a.b", "a b", "ä", "a/b", "..", "../a", "a\n"
 NO_VERSIONS = ("", "0", "01", "-1", "+1", "1.0", "1 ", "1\n", "v1", "live", "1/2", "..", "٣", "1" * 19)
 
 
-@pytest.mark.parametrize("name", ["a", "0", "mnist-cnn", "a-", "a" * 63])
+@pytest.mark.parametrize("name", ["a", "0a", "mnist-cnn", "a-", "a" * 63])
 @pytest.mark.parametrize("check", [check_model_name, check_alias])
 def test_good_names_are_returned(check: Callable[[str], str], name: str) -> None:
     assert check(name) == name
+
+
+def test_a_model_may_be_named_by_digits_and_an_alias_may_not() -> None:
+    assert check_model_name("10") == "10"
+    with pytest.raises(InvalidName, match="not all digits"):
+        check_alias("10")
 
 
 @pytest.mark.parametrize("name", NO_NAMES)

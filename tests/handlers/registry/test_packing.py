@@ -44,7 +44,7 @@ def ask(models: Models) -> LoadedModel:
     model = models.await_and_hold("m", None, WAIT_S)
     models.prediction_comes(model)
     np.testing.assert_array_equal(model.session.run(EXAMPLE)["y"], RIGHT)
-    models.release("m")
+    models.release("m", "1")
     return model
 
 

@@ -156,7 +156,7 @@ def test_an_old_version_that_is_in_use_goes_when_it_is_released(settings: Settin
     assert version(models) == "2"
     assert models.make_room(0) == 25 * MB
     del held
-    models.release("m")
+    models.release("m", "1")
     assert models.make_room(0) == 35 * MB
     assert recorder.dropped == [("m", "1")]
 
@@ -170,7 +170,7 @@ def test_where_both_do_not_fit_one_that_is_in_use_is_waited_for(settings: Settin
         models.load("m", 0.2)
     assert len(recorder.loaded) == 1
 
-    models.release("m")
+    models.release("m", "1")
 
     assert version(models) == "2"
 
@@ -195,17 +195,19 @@ def test_what_is_unloaded_while_a_new_version_loads_goes_at_once_and_stays_away(
     assert models.make_room(0) == 50 * MB
 
 
-class _UnloadedLast(Models):
+class _Unloading(Recorder):
     """Unloads a model when it has just been loaded, and the job has not quite ended."""
 
-    def _load(self, name: str) -> None:
-        super()._load(name)
-        self.unload(name)
+    models: Models
+
+    def model_loaded(self, model: LoadedModel) -> None:
+        self.models.unload(model.name)
 
 
-def test_what_is_unloaded_as_its_job_ends_is_gone(settings: Settings, recorder: Recorder) -> None:
+def test_what_is_unloaded_as_its_job_ends_is_gone(settings: Settings) -> None:
     publish_old(settings)
-    models = _UnloadedLast(settings, recorder)
+    recorder = _Unloading()
+    models = recorder.models = Models(settings, recorder)
 
     with pytest.raises(ModelNotReady, match="unloaded"):
         models.load("m", WAIT_S)

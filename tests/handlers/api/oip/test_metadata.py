@@ -75,9 +75,9 @@ def test_a_model_answers(gateway: Gateway, version: str | None) -> None:
         ("unknown", "model 'unknown': not served here, expected one of: affine, cube, gather, identity-bf16, "),
         ("AFFINE", "model 'AFFINE': not served here, expected one of: "),
         ("..", "model '..': not served here, expected one of: "),
-        ("affine/versions/2", "model 'affine': no version '2' here, expected '1'"),
-        ("affine/versions/01", "model 'affine': no version '01' here, expected '1'"),
-        ("affine/versions/live", "model 'affine': no version 'live' here, expected '1'"),
+        ("affine/versions/2", "model 'affine': no version '2' here, expected one of: live (1)"),
+        ("affine/versions/01", "model 'affine': no version '01' here, expected one of: live (1)"),
+        ("affine/versions/draft", "model 'affine': no alias 'draft' here, expected one of: live (1)"),
     ],
 )
 def test_an_unknown_model_or_version_is_not_found(

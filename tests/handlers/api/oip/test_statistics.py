@@ -105,7 +105,7 @@ def test_each_version_counts_for_itself_and_all_are_listed(counted: Gateway, fre
     ("path", "error"),
     [
         ("/v2/models/unknown/stats", "model 'unknown': not served here, expected one of: "),
-        ("/v2/models/affine/versions/2/stats", "model 'affine': no version '2' here, expected '1'"),
+        ("/v2/models/affine/versions/2/stats", "model 'affine': no version '2' here, expected one of: live (1)"),
     ],
 )
 def test_of_what_is_not_served_there_are_no_statistics(counted: Gateway, path: str, error: str) -> None:

@@ -60,6 +60,9 @@ class FailingStore:
     def delete(self, key: str) -> None:
         self._store.delete(key)
 
+    def sign_upload(self, key: str, size: int, sha256: str, valid_s: int) -> tuple[str, dict[str, str]]:
+        return self._store.sign_upload(key, size, sha256, valid_s)
+
     def create(self, key: str, content: bytes | Path, progress: Progress | None = None) -> str:
         self.creates += 1
         fails = self.creates == self._fail_at

@@ -38,6 +38,7 @@ LambdaserveError
 Messages read `<subject>: <found>, <expected>[; <next step>]`. `handlers.api.statuses` maps the classes to HTTP.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -150,9 +151,17 @@ class UploadIncomplete(ChangeRefused):
 
 
 class PromotionRefused(ChangeRefused):
-    """The version is not good enough, or does not fit in the place of the present one."""
+    """The version is not good enough, or does not fit in the place of the present one.
+
+    `objections` are all that stands against it, a sentence each; the message has a line for each.
+    """
 
     code = "promotion_refused"
+
+    def __init__(self, message: str, objections: Sequence[str] = ()) -> None:
+        """Take what is refused, and what stands against it."""
+        super().__init__("\n- ".join((message, *objections)))
+        self.objections = tuple(objections)
 
 
 class OperationReused(ChangeRefused):

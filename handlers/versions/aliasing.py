@@ -11,7 +11,17 @@ from handlers.registry.names import check_alias, check_version
 from handlers.registry.stores import Store
 from handlers.versions.changes import Asked, Operation, change_aliases
 
-__all__ = ["canary", "pin", "promote", "remove_alias", "retire", "rollback", "rollback_target"]
+__all__ = [
+    "after_canary",
+    "after_promotion",
+    "canary",
+    "pin",
+    "promote",
+    "remove_alias",
+    "retire",
+    "rollback",
+    "rollback_target",
+]
 
 
 def promote(  # noqa: PLR0913, PLR0917 - what a promotion is made of
@@ -32,7 +42,7 @@ def promote(  # noqa: PLR0913, PLR0917 - what a promotion is made of
         LambdaserveError: As `change_aliases`.
     """
     asked = Asked("promote", check_alias(alias), check_version(version))
-    return change_aliases(store, model, operation, asked, partial(_promoted, alias, version), seen, forced)
+    return change_aliases(store, model, operation, asked, partial(after_promotion, alias, version), seen, forced)
 
 
 def canary(  # noqa: PLR0913, PLR0917 - what a canary is made of
@@ -52,7 +62,7 @@ def canary(  # noqa: PLR0913, PLR0917 - what a canary is made of
         LambdaserveError: As `promote`.
     """
     asked = Asked("canary", check_alias(alias), check_version(version), weight)
-    return change_aliases(store, model, operation, asked, partial(_split, alias, version, weight), seen, forced)
+    return change_aliases(store, model, operation, asked, partial(after_canary, alias, version, weight), seen, forced)
 
 
 def rollback(store: Store, model: str, alias: str, operation: Operation) -> AliasChange:
@@ -118,7 +128,8 @@ def rollback_target(aliases: Aliases, alias: str) -> Alias | None:
     return Alias(version=before[-1]) if before else None
 
 
-def _promoted(alias: str, version: str, current: Aliases) -> Alias:
+def after_promotion(alias: str, version: str, current: Aliases) -> Alias:
+    """Return what a promotion would let an alias name, or refuse as `promote` does."""
     _check_not_retired(current, version)
     before = current.aliases.get(alias)
     _check_movable(alias, before)
@@ -128,7 +139,8 @@ def _promoted(alias: str, version: str, current: Aliases) -> Alias:
     return after
 
 
-def _split(alias: str, version: str, weight: int, current: Aliases) -> Alias:
+def after_canary(alias: str, version: str, weight: int, current: Aliases) -> Alias:
+    """Return what a canary would let an alias name, or refuse as `canary` does."""
     _check_not_retired(current, version)
     before = alias_of(current, alias)
     _check_movable(alias, before)

@@ -9,9 +9,10 @@ from export.progress import Progress
 from handlers.errors import LambdaserveError
 from handlers.registry.names import check_alias, file_key
 from handlers.registry.stores import Store
-from handlers.versions.aliasing import promote
+from handlers.settings import Settings
 from handlers.versions.changes import Operation
 from handlers.versions.claims import claim
+from handlers.versions.promotion import promote_checked
 from handlers.versions.publishing import finish
 
 __all__ = ["Published", "publish"]
@@ -27,8 +28,8 @@ class Published:
     store: str
 
 
-def publish(folder: Path, store: Store, alias: str | None, progress: Progress) -> Published:
-    """Copy an artifact into a store as a new version, and let an alias name it.
+def publish(folder: Path, store: Store, alias: str | None, progress: Progress, *, force: bool = False) -> Published:
+    """Copy an artifact into a store as a new version, and let an alias name it if nothing stands against that.
 
     A number is claimed first and never used again, files are created only if absent, and the manifest comes last: a
     version is visible when it is complete. An interrupted publication leaves a claim that is closed by and by.
@@ -37,11 +38,15 @@ def publish(folder: Path, store: Store, alias: str | None, progress: Progress) -
         OutputError: `folder` holds no artifact.
         ArtifactError: Its files are not those that were built.
         InvalidName: The alias is none.
+        InvalidSetting: The environment holds a setting that makes no sense.
+        PromotionRefused: Something stands against the alias naming it, and that is not forced; the version is there.
         VersionRetired: It took so long that the version was closed meanwhile.
         StoreError: The store failed; nothing is visible unless the message says so.
     """
+    settings = Settings.from_environ(given={"LAMBDASERVE_STORE": store.url})
     if alias is not None:
         check_alias(alias)
+        settings.check()
     with progress.step("Hashing"):
         manifest = read_artifact(folder)
     operation = Operation(who(), "published")
@@ -54,8 +59,9 @@ def publish(folder: Path, store: Store, alias: str | None, progress: Progress) -
     finish(store, claimed, manifest)
     if alias is not None:
         try:
-            promote(store, manifest.model, alias, version, operation)
+            with progress.step(f"Checking version {version}"):
+                promote_checked(store, manifest.model, alias, version, operation, settings, force=force)
         except LambdaserveError as error:
-            msg = f"{error}; version {version} is published all the same, only the alias {alias!r} does not name it"
+            msg = f"version {version} is published all the same, only the alias {alias!r} does not name it: {error}"
             raise type(error)(msg) from error
     return Published(manifest.model, version, alias, store.url)

@@ -27,6 +27,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 """What routes that change something may answer."""
 
+_NO_JSON = "body: no JSON, expected an object in JSON"
 _SHOWN = 80  # characters of what was found
 
 
@@ -45,6 +46,8 @@ async def _refuse(_: Request, error: Exception) -> Response:
 async def _refuse_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     status = HTTPStatus(error.status_code)
+    if status == HTTPStatus.BAD_REQUEST:  # FastAPI's, of a body that is no text, or that no parser gets to the end of
+        return refusal(InvalidInput(_NO_JSON), InvalidInput.code)
     message = f"{request.method} on this path: {status.phrase}, expected one of the routes in /openapi.json"
     return error_response(status, message, dict(error.headers or {}), status.name.lower())
 
@@ -61,7 +64,7 @@ def _describe(problem: Mapping[str, Any]) -> str:
     subject = ".".join(map(str, path)) or where
     kind, said = problem["type"], problem["msg"]
     if kind == "json_invalid":
-        return "body: no JSON, expected an object in JSON"
+        return _NO_JSON
     if kind == "missing":
         return f"{subject}: nothing, expected a value"
     if kind == "extra_forbidden":

@@ -3,6 +3,8 @@
 What `lambdaserve publish` does with the files beside it, in the steps that the network puts between.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter
@@ -11,13 +13,11 @@ from handlers.api.management.answers import Claimed, Finalised, HistoryEntry, Up
 from handlers.api.management.manifests import read_manifest
 from handlers.api.management.refusals import REFUSALS
 from handlers.api.management.requests import ClaimRequest, FinaliseRequest, ModelName, VersionNumber
-from handlers.api.management.service import ChangeGiven, Management
+from handlers.api.management.service import ChangeGiven
 from handlers.errors import ChangeRefused, NothingToChange, OperationReused, VersionRetired
-from handlers.registry.aliases import AliasChange
 from handlers.registry.manifest import Manifest
 from handlers.registry.names import file_key
 from handlers.registry.stores import Store
-from handlers.versions.changes import Operation
 from handlers.versions.claims import Claim, claim, find_claim
 from handlers.versions.listing import list_files
 from handlers.versions.promotion import promote_checked
@@ -65,10 +65,21 @@ def finalise_version(model: ModelName, version: VersionNumber, body: FinaliseReq
     with management.recording("finalise", model, operation, alias=body.alias, version=version):
         manifest = read_manifest(body.manifest, model)
         claimed = find_claim(management.store, model, version)
+        seen = management.see(model, operation, asked.if_match)
         check_uploaded(management.store, model, version, manifest)
         finish(management.store, claimed, manifest)
         if body.alias is not None:
-            change = _name(management, body.alias, model, version, operation, force=body.force)
+            with _published_all_the_same(model, version, body.alias):
+                change = promote_checked(
+                    management.store,
+                    model,
+                    body.alias,
+                    version,
+                    operation,
+                    management.settings,
+                    force=body.force,
+                    seen=seen,
+                )
     return Finalised(
         model=model,
         version=version,
@@ -77,13 +88,13 @@ def finalise_version(model: ModelName, version: VersionNumber, body: FinaliseReq
     )
 
 
-def _name(  # noqa: PLR0913 - what a promotion is made of
-    management: Management, alias: str, model: str, version: str, operation: Operation, *, force: bool
-) -> AliasChange | None:
+@contextmanager
+def _published_all_the_same(model: str, version: str, alias: str) -> Iterator[None]:
+    """Say of a refusal that only the alias is refused. That it names the version already is none."""
     try:
-        return promote_checked(management.store, model, alias, version, operation, management.settings, force=force)
-    except NothingToChange:  # whoever finalises once more, under another id, gets what they want
-        return None
+        yield
+    except NothingToChange:
+        return
     except ChangeRefused as error:
         msg = f"version {version} of {model!r} is published, and only {alias!r} does not name it: {error}"
         raise type(error)(msg) from error

@@ -1,5 +1,6 @@
 """What the management API tells of models, versions, history and differences."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.aliases import point_alias
 from tests.artifacts import publish_graphs
 from tests.graphs import affine, identity
 from tests.handlers.api.management.manager import Manager
+from tests.interpreters import ROOT
 
 EXAMPLE = {"x": np.array([[0, 1, 2]], np.float32)}
 
@@ -183,6 +185,8 @@ def test_openapi_describes_every_route_and_no_answer_that_is_never_given(manager
         "POST /models/{model}/versions",
         "POST /models/{model}/versions/{version}/finalise",
     }
+    documented = re.findall(r"^\| `((?:GET|POST) /[^`?]*)", (ROOT / "docs" / "management.md").read_text(), re.MULTILINE)
+    assert set(documented) == routes
     operations = [operation for methods in document["paths"].values() for operation in methods.values()]
     assert not [operation for operation in operations if "422" in operation["responses"]]
     assert all({"400", "403", "404", "503"} <= set(operation["responses"]) for operation in operations)

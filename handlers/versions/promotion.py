@@ -52,7 +52,7 @@ def promote_checked(  # noqa: PLR0913, PLR0917 - what a promotion is made of
         AliasChanged: Others changed the alias while this looked at the version.
         LambdaserveError: As `handlers.versions.aliasing.promote`.
     """
-    seen = read_aliases(store, model)[0]
+    seen = seen or read_aliases(store, model)[0]
     found: tuple[str, ...] = ()
     if not _is_done(seen, operation):
         after_promotion(check_alias(alias), version, seen)  # what costs nothing to refuse
@@ -80,7 +80,7 @@ def canary_checked(  # noqa: PLR0913, PLR0917 - what a canary is made of
         ModelNotFound: There is no such alias yet.
         LambdaserveError: As `promote_checked`.
     """
-    seen = read_aliases(store, model)[0]
+    seen = seen or read_aliases(store, model)[0]
     found: tuple[str, ...] = ()
     if not _is_done(seen, operation):
         after_canary(check_alias(alias), version, weight, seen)  # as above

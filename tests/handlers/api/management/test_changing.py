@@ -1,12 +1,16 @@
 """Aliases moved over the network: by whom, once, on what was seen, and not without the gate."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from handlers.registry.aliases import Aliases, read_aliases
+from handlers.registry.names import aliases_key
+from handlers.registry.stores import StoredObject
+from handlers.registry.stores.folder import FolderStore
 from handlers.versions.aliasing import pin, retire
 from handlers.versions.changes import Operation
 from tests.aliases import point_alias, resolve_alias
@@ -160,6 +164,37 @@ def test_a_change_that_rests_on_what_was_seen_is_made_on_that_alone(three_versio
     fresh = three_versions.get("/models/m").headers["etag"]
     done = three_versions.post(f"{LIVE}/{action}", body, headers={"If-Match": f'"other", {fresh}'})
     assert done.status == 200
+
+
+class Meddled(FolderStore):
+    """A store in which somebody else moves `live` as soon as its aliases were read."""
+
+    meddled = False
+
+    def read(self, key: str) -> StoredObject:
+        found = super().read(key)
+        if key == aliases_key("m") and not self.meddled:
+            self.meddled = True
+            point_alias(FolderStore(self.url, self.root), "m", "live", "2")
+        return found
+
+
+@pytest.mark.parametrize("action", ["promote", "canary", "rollback"])
+def test_what_others_do_after_the_etag_was_compared_is_told(tmp_path: Path, action: str) -> None:
+    body = {"promote": {"version": "3"}, "canary": {"version": "3", "weight": 7}, "rollback": {}}[action]
+    manager = Manager.of((tmp_path / "store").as_uri(), tmp_path)
+    for alias in (None, None, "live"):
+        publish_graphs(manager.store.url, "m", {"fp32": affine()}, [EXAMPLE], alias=alias)
+    point_alias(manager.store, "m", "live", "1")
+    seen = manager.get("/models/m").headers["etag"]
+    manager.management._store = Meddled.from_url(manager.store.url)  # noqa: SLF001 - a real store, and somebody in it
+
+    refused = manager.post(f"{LIVE}/{action}", body, headers={"If-Match": seen})
+    manager.gateway.close()
+
+    assert (refused.status, refused.body["code"]) == (409, "alias_changed")
+    assert "tester@host" in refused.body["error"]
+    assert resolve_alias(manager.store, "m", "live") == "2"
 
 
 def test_an_operation_that_happened_is_told_of_although_the_etag_has_moved_on(three_versions: Manager) -> None:

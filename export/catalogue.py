@@ -1,19 +1,18 @@
 """`lambdaserve models`: what is in a store. Needs no torch."""
 
 import msgspec
-from rich.table import Table
 
-from export.report import format_size
-from handlers.errors import CorruptFile, ModelNotFound, VersionNotFound
-from handlers.registry.aliases import SCHEMA_VERSION, Alias, Aliases, find_alias, read_aliases
+from handlers.errors import ArtifactError, ModelNotFound, VersionNotFound
+from handlers.registry.aliases import SCHEMA_VERSION, Alias, AliasChange, Aliases, find_alias, read_aliases
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import Manifest
 from handlers.registry.names import check_model_name, check_version, models_prefix
 from handlers.registry.stores import Store
-from handlers.tasks.definitions import task_kind
-from handlers.versions.listing import list_versions
+from handlers.versions.listing import VersionState, list_versions
 
-__all__ = ["ListedModel", "list_models", "show_version", "to_models_table", "to_version_table"]
+__all__ = ["ListedModel", "ShownModel", "list_changes", "list_models", "show_model", "show_version"]
+
+_LAST_CHANGES = 5
 
 
 class ListedModel(msgspec.Struct, frozen=True):
@@ -23,6 +22,28 @@ class ListedModel(msgspec.Struct, frozen=True):
     versions: list[str]
     aliases: dict[str, Alias]
     problem: str | None = None
+
+
+class ShownModel(msgspec.Struct, frozen=True):
+    """A model with all its versions, oldest first, its last changes, newest first, and the manifest of what is live."""
+
+    model: str
+    aliases: dict[str, Alias]
+    versions: list[VersionState]
+    changes: list[AliasChange]
+    live: Manifest | None
+
+    @property
+    def document(self) -> dict[str, object]:
+        """All of it for machines: the manifest's members, if something is live, and the others beside them."""
+        manifest = {} if self.live is None else msgspec.to_builtins(self.live)
+        return {
+            **manifest,
+            "model": self.model,
+            "aliases": self.aliases,
+            "versions": self.versions,
+            "changes": self.changes,
+        }
 
 
 def list_models(store: Store) -> list[ListedModel]:
@@ -42,7 +63,7 @@ def _listed(store: Store, name: str) -> ListedModel:
 def _aliases(store: Store, model: str) -> tuple[Aliases, str | None]:
     try:
         return read_aliases(store, model)[0], None
-    except CorruptFile as error:
+    except ArtifactError as error:
         return Aliases(schema_version=SCHEMA_VERSION, model=model), str(error)
 
 
@@ -50,21 +71,41 @@ def _versions(store: Store, model: str, aliases: Aliases) -> list[str]:
     return [found.version for found in list_versions(store, model, aliases) if found.state == "complete"]
 
 
-def show_version(store: Store, model: str, version: str | None) -> Manifest:
-    """Return the manifest of a version, or of what `live` names.
+def show_model(store: Store, model: str) -> ShownModel:
+    """Return what there is to know of a model.
 
     Raises:
-        ModelNotFound: There is no such model, or it has no alias `live`.
+        ModelNotFound: There is no such model.
+        ArtifactError: Its aliases, or the manifest of what is live, are not what was written.
+        StoreUnavailable: The store could not be asked.
+    """
+    _check_known(store, model)
+    aliases = read_aliases(store, model)[0]
+    live = fetch_manifest(store, model, aliases.aliases["live"].version) if "live" in aliases.aliases else None
+    changes = [*reversed(aliases.history[-_LAST_CHANGES:])]
+    return ShownModel(model, aliases.aliases, list_versions(store, model, aliases), changes, live)
+
+
+def list_changes(store: Store, model: str) -> list[AliasChange]:
+    """Return all changes of a model's aliases, newest first. Raises as `show_model` does."""
+    _check_known(store, model)
+    return [*reversed(read_aliases(store, model)[0].history)]
+
+
+def show_version(store: Store, model: str, version: str | None) -> Manifest:
+    """Return the manifest of a version, of what an alias names, or of what `live` does.
+
+    Raises:
+        ModelNotFound: There is no such model, or it has no such alias.
         VersionNotFound: There is no such version, or it is not complete.
         ArtifactError: Its manifest is not what was written.
         StoreUnavailable: The store could not be asked.
     """
-    names = list(store.list_folders(models_prefix()))
-    if check_model_name(model) not in names:
-        msg = f"model {model!r}: not in {store.url}, expected one of: {', '.join(names) or 'none'}"
-        raise ModelNotFound(msg)
+    _check_known(store, model)
     if version is None:
         return fetch_manifest(store, model, find_alias(store, model, "live").version)
+    if not version.isdecimal():  # no alias is all digits
+        return fetch_manifest(store, model, find_alias(store, model, version).version)
     known = _versions(store, model, _aliases(store, model)[0])
     if check_version(version) not in known:
         msg = f"model {model!r}: no version {version!r} in {store.url}, expected one of: {', '.join(known) or 'none'}"
@@ -72,30 +113,8 @@ def show_version(store: Store, model: str, version: str | None) -> Manifest:
     return fetch_manifest(store, model, version)
 
 
-def to_models_table(models: list[ListedModel]) -> Table:
-    """Return the list for people."""
-    table = Table("model", "versions", "aliases")
-    for model in models:
-        aliases = ", ".join(f"{alias} -> {version}" for alias, version in sorted(model.aliases.items()))
-        table.add_row(model.name, ", ".join(model.versions), model.problem or aliases)
-    return table
-
-
-def to_version_table(manifest: Manifest) -> Table:
-    """Return what a version is made of for people."""
-    what = f"{manifest.model} version {manifest.version}, {task_kind(manifest.task)}"
-    table = Table(title=f"{what}, built {manifest.provenance.created_at}")
-    for column in ("variant", "size", "score", "loss", "time of a run", "peak memory", "chosen on"):
-        table.add_column(column)
-    for variant in manifest.variants:
-        kinds = [f"{cpu} ({choice.basis})" for cpu, choice in manifest.chosen.items() if choice.variant == variant.name]
-        table.add_row(
-            variant.name,
-            format_size(manifest.files[variant.file].size),
-            f"{variant.gate.metric} {variant.gate.score:.4f}",
-            f"{variant.gate.loss:.2%}",
-            f"{variant.latency_ms:.3f} ms",
-            format_size(variant.peak_memory_bytes),
-            ", ".join(kinds),
-        )
-    return table
+def _check_known(store: Store, model: str) -> None:
+    names = list(store.list_folders(models_prefix()))
+    if check_model_name(model) not in names:
+        msg = f"model {model!r}: not in {store.url}, expected one of: {', '.join(names) or 'none'}"
+        raise ModelNotFound(msg)

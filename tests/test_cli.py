@@ -228,7 +228,7 @@ def test_a_model_whose_aliases_are_damaged_is_listed_with_the_problem(tmp_path: 
 def test_models_are_listed_with_versions_and_aliases(project: Project) -> None:
     done = lambdaserve("models", "list", "--store", project.store, "--json")
     assert json.loads(done.stdout) == [
-        {"name": "tiny", "versions": ["1", "2"], "aliases": {"live": "1"}, "problem": None}
+        {"name": "tiny", "versions": ["1", "2"], "aliases": {"live": {"version": "1"}}, "problem": None}
     ]
     table = lambdaserve("models", "list", "--store", project.store)
     assert "live -> 1" in table.stdout

@@ -6,10 +6,14 @@ on from. torch is imported by `build` and `train` alone.
 
 import click
 
+from export.cli.aliases import canary, pin, promote, rollback, unalias
 from export.cli.artifacts import publish, verify
 from export.cli.build import build
+from export.cli.catalogue import diff, history, list_models, show
 from export.cli.profile import profile
-from export.cli.store import models, serve
+from export.cli.removal import delete, gc
+from export.cli.serve import serve
+from export.cli.store import models
 from export.cli.train import train
 from handlers import __version__
 
@@ -24,7 +28,7 @@ def main() -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
-    r"""Turn a trained PyTorch model into a proven, quantised, versioned prediction service.
+    """Turn a trained PyTorch model into a proven, quantised, versioned prediction service.
 
     \b
     A model's way:
@@ -32,8 +36,10 @@ def cli() -> None:
       lambdaserve verify build/my-model
       lambdaserve publish build/my-model --store file://$PWD/store --alias live
       lambdaserve serve --store file://$PWD/store
-    """
+    """  # noqa: D301 - a backspace, which keeps click from wrapping what follows
 
 
+for _command in (list_models, show, history, diff, promote, canary, rollback, pin, unalias, delete, gc):
+    models.add_command(_command)
 for _command in (train, build, verify, publish, serve, profile, models):
     cli.add_command(_command)

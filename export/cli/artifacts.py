@@ -41,17 +41,20 @@ def verify(artifact: Path, threads: int | None, as_json: bool) -> None:
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--store", required=True, help=STORE_HELP)
 @click.option("--alias", help="Let this alias name the new version; what is served is found through `live`.")
+@click.option("--force", is_flag=True, help="Let the alias name it whatever stands against it; the history keeps what.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def publish(artifact: Path, store: str, alias: str | None, as_json: bool) -> None:
+def publish(artifact: Path, store: str, alias: str | None, force: bool, as_json: bool) -> None:
     """Copy the artifact in folder ARTIFACT into a store as a new version.
 
-    The version is visible when it is complete, and never changes. Without --alias it is there and not served yet.
+    The version is visible when it is complete, and never changes. Without --alias it is there and not served yet; with
+    it, it is checked as `lambdaserve models promote` does. Where that refuses it, this exits 1, and the version is
+    published all the same.
     """
     with refusals():
         from export.publish import publish as run
         from handlers.registry.stores import open_store
 
-        result = run(artifact, open_store(store), alias, Progress())
+        result = run(artifact, open_store(store), alias, Progress(), force=force)
         if as_json:
             print_json(result)
         else:

@@ -114,7 +114,10 @@ lock: .venv/installed ## Choose new versions of all dependencies within the boun
 	.venv/bin/uv pip compile $(LOCK) pyproject.toml --extra export --extra transformers --group dev --group torch-needs \
 		--override requirements/no-torch.txt --output-file requirements/dev.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) handlers/requirements.in --constraint requirements/dev.txt \
-		--override requirements/not-deployed.txt --output-file handlers/requirements.txt --upgrade
+		--override requirements/not-deployed.txt --override requirements/not-deployed-inference.txt \
+		--output-file handlers/requirements.txt --upgrade
+	.venv/bin/uv pip compile $(LOCK) handlers/requirements-management.in --constraint requirements/dev.txt \
+		--override requirements/not-deployed.txt --output-file handlers/requirements-management.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) requirements/sam.in --output-file requirements/sam.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) requirements/runtime-client.in --output-file requirements/runtime-client.txt --upgrade
 	.venv/bin/uv pip compile $(LOCK) --no-deps requirements/real-models.in --output-file requirements/real-models.txt --upgrade

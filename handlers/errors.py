@@ -6,6 +6,7 @@ LambdaserveError
 ├── PayloadTooLarge         the request is larger than the limit
 ├── AnswerTooLarge          the answer would be larger than the limit
 ├── NotSupported            this cannot be done here, by design
+├── CallerUnknown           nothing says who asks, where only those may ask who say it
 ├── DeadlineExceeded        the work cannot end in the time that is left
 ├── InsufficientMemory      the model, a sample of this size, or an image to decode, does not fit into memory
 ├── ModelNotFound           no such model here
@@ -21,6 +22,7 @@ LambdaserveError
 │   ├── UploadIncomplete    files of the version are missing, or not what its manifest says
 │   ├── PromotionRefused    the version is not good enough, or does not fit in the place of the present one
 │   ├── OperationReused     another operation has this id
+│   ├── PreconditionFailed  the aliases are not those that the request rests on
 │   └── NothingToChange     it is as asked already, or there is nothing to go back to
 ├── InvalidSetting          the environment holds a setting that makes no sense
 ├── InvalidName             a model, alias, version or file name outside its alphabet
@@ -76,6 +78,12 @@ class NotSupported(LambdaserveError):
     """This cannot be done here, by design."""
 
     code = "not_supported"
+
+
+class CallerUnknown(LambdaserveError):
+    """Nothing says who asks, where only those may ask who say it."""
+
+    code = "caller_unknown"
 
 
 class DeadlineExceeded(LambdaserveError):
@@ -168,6 +176,12 @@ class OperationReused(ChangeRefused):
     """Another operation has this id."""
 
     code = "operation_reused"
+
+
+class PreconditionFailed(ChangeRefused):
+    """The aliases are not those that the request rests on."""
+
+    code = "precondition_failed"
 
 
 class NothingToChange(ChangeRefused):

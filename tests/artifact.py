@@ -1,4 +1,4 @@
-"""The inference function's deployment package, made by `sam build` as for a deployment, and the SAM CLI itself."""
+"""The functions' deployment packages, made by `sam build` as for a deployment, and the SAM CLI itself."""
 
 import os
 import platform
@@ -27,7 +27,10 @@ def lambda_python() -> Path:
 
 @pytest.fixture(scope="session")
 def artifact(lambda_python: Path) -> Iterator[Path]:
-    """The unpacked package for this machine's processor, built once in a session. Read only, please."""
+    """The inference function's unpacked package for this machine, built once in a session. Read only, please.
+
+    The management function's lies beside it.
+    """
     if platform.system() != "Linux" or not HOST_ARCHITECTURE:
         pytest.skip(f"{platform.system()} on {platform.machine()}: Lambda's libraries do not run here")
     with tempfile.TemporaryDirectory(prefix="lambdaserve-artifact-") as folder:
@@ -35,7 +38,10 @@ def artifact(lambda_python: Path) -> Iterator[Path]:
 
 
 def build_artifact(folder: Path, architecture: str, python: Path) -> Path:
-    """Run `sam build` for that architecture and return the folder that would be zipped, somewhere below `folder`."""
+    """Run `sam build` for that architecture and return the folder that would be zipped, somewhere below `folder`.
+
+    It is the inference function's; beside it are those of the other functions, by name.
+    """
     done = run_sam(
         *("build", "--build-dir", str(folder / "build"), "--cache-dir", str(folder / "cache")),
         *("--parameter-overrides", f"Architecture={architecture}"),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.servers.s3 import S3Server, running_s3
 
-pytest_plugins = ["tests.artifact", "tests.demo"]
+pytest_plugins = ["tests.artifact", "tests.demo", "tests.stack"]
 
 
 @pytest.fixture(scope="session")

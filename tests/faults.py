@@ -70,6 +70,9 @@ class FailingStore:
     def delete(self, key: str) -> None:
         self._call("delete", lambda: self._store.delete(key))
 
+    def sign_upload(self, key: str, size: int, sha256: str, valid_s: int) -> tuple[str, dict[str, str]]:
+        return self._store.sign_upload(key, size, sha256, valid_s)
+
     def sweep(self, prefix: str, *, remove: bool) -> list[ObjectInfo]:
         return self._call("delete", lambda: self._store.sweep(prefix, remove=remove))
 

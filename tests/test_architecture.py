@@ -38,6 +38,12 @@ ALLOWED = {
     *("flatbuffers", "google", "packaging"),  # onnxruntime's
 }
 
+# What the management function may on top: nobody waits for its cold start in milliseconds.
+ALLOWED_TO_MANAGE = ALLOWED | {
+    *("fastapi", "pydantic", "pydantic_core", "annotated_types", "annotated_doc", "typing_inspection"),
+    *("opentelemetry", "dotenv", "email_validator", "dns"),  # fastapi and pydantic take them where they find them
+}
+
 # Printed last, so that what the code itself prints does no harm.
 REPORT = """
 import json, sys
@@ -72,6 +78,8 @@ answer = inference.handler(json.loads(sys.argv[2]), None)
 assert '"data":[1.0,3.0,5.0]' in answer["body"], answer
 rare = ("kserve", "openai", "openapi", "pages", "payloads", "sagemaker", "oip.repository", "oip.statistics")
 assert not {f"handlers.api.{name}" for name in rare} & set(sys.modules)
+writing = ("handlers.versions", "handlers.management", "handlers.api.management")
+assert not [name for name in sys.modules if name.startswith(writing)]
 """
     event = rest_event("POST", "/v2/models/affine/infer", json.dumps(INFER).encode())
 
@@ -81,6 +89,26 @@ assert not {f"handlers.api.{name}" for name in rare} & set(sys.modules)
     assert found <= ALLOWED
     assert {"handlers", "onnxruntime", "mangum", "starlette"} <= found  # and the test has seen what it should see
     assert "boto3" not in found  # 0.2 s, for nobody's use with a store in a folder
+
+
+def test_a_management_function_that_has_promoted_has_imported_nothing_but_what_it_may(tmp_path: Path) -> None:
+    url = (tmp_path / "store").as_uri()
+    publish_graphs(url, "mnist-cnn", {"fp32": affine()}, [EXAMPLE], alias=None)
+    code = """
+import json, os, sys, types
+os.environ["LAMBDASERVE_STORE"] = sys.argv[1]
+from handlers import management
+answer = management.handler(json.loads(sys.argv[2]), types.SimpleNamespace(aws_request_id="1"))
+assert answer["statusCode"] == 200, answer
+assert "handlers.inference" not in sys.modules
+"""
+    event = (ROOT / "events" / "management-promote.json").read_text()
+
+    found = imported_by(code, url, event)
+
+    assert found & EXPORT_ONLY == set()
+    assert found <= ALLOWED_TO_MANAGE
+    assert {"fastapi", "pydantic", "onnxruntime"} <= found
 
 
 def test_a_function_with_models_in_s3_answers_without_boto3(s3_environment: S3Server, s3_bucket: str) -> None:

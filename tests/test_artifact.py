@@ -25,6 +25,11 @@ MACHINES = {"x86_64": "Advanced Micro Devices X86-64", "arm64": "AArch64"}
 
 
 @pytest.fixture(scope="session")
+def management_artifact(artifact: Path) -> Path:
+    return artifact.parent / "ManagementFunction"
+
+
+@pytest.fixture(scope="session")
 def other_artifact(lambda_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package for the processor that this machine does not have."""
     other = next(name for name in MACHINES if name != HOST_ARCHITECTURE)
@@ -116,8 +121,43 @@ def test_its_own_code_is_all_there_and_nothing_that_builds_it(artifact: Path) ->
     source = ROOT / "handlers"
     pages = {path.relative_to(source) for path in (source / "api" / "docs").iterdir() if path.is_file()}
     modules = {path.relative_to(source) for path in source.rglob("*.py") if "deployment" not in path.parts}
+    managing = {path for path in modules if {"management", "management.py", "versions"} & set(path.parts)}
+    assert len(managing) > 10
     shipped = artifact / "handlers"
-    assert {path.relative_to(shipped) for path in files(shipped) if path.suffix != ".pyc"} == modules | pages
+    assert {path.relative_to(shipped) for path in files(shipped) if path.suffix != ".pyc"} == modules - managing | pages
+
+
+def test_the_management_function_has_its_own_package_that_answers(
+    management_artifact: Path, lambda_python: Path, tmp_path: Path
+) -> None:
+    code = """
+        import json, sys, types
+        sys.path.insert(0, sys.argv[1])
+        from handlers.management import handler
+        event = json.load(open(sys.argv[2]))
+        answer = handler(event, types.SimpleNamespace(aws_request_id="request-1"))
+        assert answer["statusCode"] == 200, answer
+        assert json.loads(answer["body"]) == {"models": [], "next": None}, answer
+        import handlers.versions.promotion, numpy, onnxruntime, tokenizers
+        elsewhere = {
+            name: module.__file__
+            for name, module in sys.modules.items()
+            if getattr(module, "__file__", None) and not module.__file__.startswith((sys.argv[1], sys.base_prefix))
+        }
+        assert not elsewhere, elsewhere
+    """
+    environ = {"LAMBDASERVE_STORE": f"file://{tmp_path}", "LAMBDASERVE_SCRATCH_DIR": str(tmp_path)}
+    assert not (management_artifact / "handlers" / "inference.py").exists()
+    assert not list(management_artifact.glob("fastapi_swagger"))
+    run_isolated(lambda_python, code, management_artifact, ROOT / "events" / "management-list.json", **environ)
+
+
+@pytest.mark.parametrize("package", ["fastapi", "pydantic", "pydantic_core"])
+def test_only_the_management_function_carries_its_framework(
+    artifact: Path, management_artifact: Path, package: str
+) -> None:
+    assert not (artifact / package).exists()
+    assert (management_artifact / package).is_dir()
 
 
 def test_it_holds_nothing_that_never_runs(artifact: Path) -> None:
@@ -137,7 +177,9 @@ def test_metadata_stays(artifact: Path) -> None:
     assert all((folder / "METADATA").is_file() for folder in folders)
 
 
-def test_it_fits(artifact: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("function", ["artifact", "management_artifact"])
+def test_it_fits(function: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    artifact: Path = request.getfixturevalue(function)
     size_mb = sum(path.stat().st_size for path in files(artifact)) / 1e6
     print(f"\n{size_mb:.1f} MB unzipped, limit {SIZE_LIMIT_MB}")  # noqa: T201 (shown by pytest -s)
     assert size_mb < SIZE_LIMIT_MB

@@ -1,4 +1,4 @@
-"""The inference function under the real runtime client, fed with the files in events/, a fresh process per cold start.
+"""The functions under the real runtime client, fed with the files in events/, a fresh process per cold start.
 
 What runs is the package that `sam build` makes, where the template's Python is installed; elsewhere this checkout, with
 this Python. The store is a real S3 API over a socket.
@@ -9,7 +9,6 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +30,23 @@ from tests.servers.s3 import S3Server
 
 EVENTS = ROOT / "events"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((EVENTS / "expected.json").read_text(encoding="utf-8"))
-Start = Callable[[Mapping[str, str]], AbstractContextManager[Function]]
+Start = Callable[..., AbstractContextManager[Function]]
+HANDLERS = {"InferenceFunction": "handlers.inference.handler", "ManagementFunction": "handlers.management.handler"}
 
 
 @pytest.fixture(scope="session")
 def start(request: pytest.FixtureRequest, s3_server: S3Server) -> Start:
-    """Starts the function with some settings beside those of the S3 API."""
+    """Starts a function with some settings beside those of the S3 API."""
     python = find_python("3.13")
-    if python is None:
-        function = partial(running_function, ROOT, Path(sys.executable))
-    else:
-        package = request.getfixturevalue("artifact")
-        function = partial(running_function, package, python, runtime_client=ROOT / ".venv-runtime")
-    return lambda settings: function(s3_server.environment | dict(settings))
+
+    def run(settings: Mapping[str, str], function: str = "InferenceFunction") -> AbstractContextManager[Function]:
+        environ, handler = s3_server.environment | dict(settings), HANDLERS[function]
+        if python is None:
+            return running_function(ROOT, Path(sys.executable), environ, handler=handler)
+        package = request.getfixturevalue("artifact").parent / function
+        return running_function(package, python, environ, handler=handler, runtime_client=ROOT / ".venv-runtime")
+
+    return run
 
 
 @pytest.fixture
@@ -76,7 +79,7 @@ def text_of(answer: Mapping[str, Any]) -> str:
 def test_each_event_is_answered_as_documented_after_a_cold_start(
     name: str, start: Start, store_with_model: str
 ) -> None:
-    with start({"LAMBDASERVE_STORE": store_with_model}) as function:
+    with start({"LAMBDASERVE_STORE": store_with_model}, EXPECTED[name]["function"]) as function:
         answer = function.invoke(event(name))
 
     assert answer["statusCode"] == EXPECTED[name]["status"], answer
@@ -200,3 +203,27 @@ def test_nothing_is_left_in_the_scratch_folder(start: Start, store_with_model: s
     with start(settings) as function:
         assert function.invoke(event("infer.json"))["statusCode"] == 200
         assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_management_function_promotes_the_inference_function_serves(
+    start: Start, store_with_model: str, demo: Demo
+) -> None:
+    publish(demo.artifact, open_store(store_with_model), None, Progress())
+    promote = rest_event("POST", "/models/mnist-cnn/aliases/live/promote", b'{"version": "2"}')
+    promote["requestContext"]["identity"] = event("management-promote.json")["requestContext"]["identity"]
+
+    with start({"LAMBDASERVE_STORE": store_with_model}, "ManagementFunction") as function:
+        promoted = function.invoke(promote)
+        anonymous = function.invoke(rest_event("GET", "/models"))
+        lines = function.log_lines()
+    with start({"LAMBDASERVE_STORE": store_with_model}) as function:
+        answer = json.loads(text_of(function.invoke(event("infer.json"))))
+
+    assert promoted["statusCode"] == 200, promoted
+    assert anonymous["statusCode"] == 403
+    assert answer["model_version"] == "2"
+    [change] = [line for line in lines if line.get("message") == "change asked for"]
+    assert (change["action"], change["version"], change["outcome"]) == ("promote", "2", "done")
+    assert change["caller"] == "arn:aws:sts::123456789012:assumed-role/operators/alice"
+    assert sum(line.get("ManagementCalls", 0) for line in lines) == 2
+    assert sum(line.get("ManagementErrors", 0) for line in lines) == 1

@@ -1,7 +1,7 @@
 # noqa: INP001 - started by its path; an __init__.py would make this folder part of what it packs
-"""Build the inference function's deployment package: locked wheels and this code, without what Lambda never loads.
+"""Build a function's deployment package: locked wheels and this code, without what Lambda never loads.
 
-Run by `sam build` through handlers/Makefile, with the minor version of Python that the function runs on. Standard
+Run by `sam build` through handlers/Makefile, with the minor version of Python that functions run on. Standard
 library only, and never part of the package itself. Two builds from the same files are equal, byte for byte.
 """
 
@@ -27,7 +27,16 @@ LEGACY_TAGS = {"x86_64": ("manylinux2014", "manylinux2010", "manylinux1"), "arm6
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}  # Lambda's word: the word in wheel names
 
 # What of this folder is for building, not for running.
-NOT_SHIPPED = ("Makefile", "requirements.*", "deployment", "__pycache__", ".*")
+NOT_SHIPPED = ("Makefile", "requirements*", "deployment", "__pycache__", ".*")
+
+# By function, as template.yaml names it: the lock of its wheels, and what of this folder is for the others alone.
+FUNCTIONS = {
+    "InferenceFunction": ("requirements.txt", ("management.py", "api/management", "versions")),
+    "ManagementFunction": (
+        "requirements-management.txt",
+        ("inference.py", "snapstart.py", "payloads", "api/docs", "api/oip", "api/openapi"),
+    ),
+}
 
 # What of the wheels is never loaded. Globs; `**` is any depth.
 NEVER_LOADED = (
@@ -80,6 +89,7 @@ KEPT_METADATA = re.compile(r"METADATA|licenses|(LICEN[CS]E|NOTICE|COPYING).*")
 def main() -> None:
     """Build what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--function", choices=sorted(FUNCTIONS), required=True)
     parser.add_argument("--architecture", choices=sorted(MACHINES), required=True)
     parser.add_argument("--source", type=Path, required=True, help="the folder of the package `handlers`")
     parser.add_argument("--out", type=Path, required=True, help="the folder to fill")
@@ -88,16 +98,19 @@ def main() -> None:
 
     if find_spec("pip") is None:
         sys.exit(f"{sys.executable}: no pip, expected one; run {sys.executable} -m ensurepip")
+    requirements, others = FUNCTIONS[arguments.function]
     try:
-        install(arguments.source / "requirements.txt", arguments.architecture, out)
+        install(arguments.source / requirements, arguments.architecture, out)
     except subprocess.CalledProcessError:
-        sys.exit("deployment/build.py: pip could not install requirements.txt, its reason is above")
+        sys.exit(f"deployment/build.py: pip could not install {requirements}, its reason is above")
     prune(out)
     # SAM has copied the folder's contents; absolute imports need the folder `handlers` around them
     shutil.copytree(arguments.source, out / "handlers", ignore=shutil.ignore_patterns(*NOT_SHIPPED))
+    for name in others:
+        remove((out / "handlers").glob(name), name)
     make_readable(out)
     compile_all(out)
-    print(f"{size_mb(out):.1f} MB unzipped for {arguments.architecture}")  # noqa: T201 - the answer of a command
+    print(f"{size_mb(out):.1f} MB unzipped for {arguments.function}, {arguments.architecture}")  # noqa: T201 - the answer of a command
 
 
 def install(requirements: Path, architecture: str, out: Path) -> None:

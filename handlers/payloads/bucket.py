@@ -8,16 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.errors import InvalidInput, InvalidSetting, PayloadNotFound, StoreUnavailable
 from handlers.payloads.identity import PayloadId
-from handlers.registry.stores.aws_session import open_session
 from handlers.registry.stores.s3_errors import FAILURES, is_missing_object, status
+from handlers.registry.stores.s3_signing import AddressingStyle, open_signer
 from handlers.registry.stores.s3_url import split_s3_url
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class PayloadBucket:
         """
         bucket, prefix = split_s3_url(url)
         try:
-            return cls(bucket, prefix, _open_client())
+            return cls(bucket, prefix, open_signer(_config))
         except (BotoCoreError, ValueError) as error:
             msg = f"AWS settings: {type(error).__name__}, expected what boto3 needs to open the payload bucket"
             raise InvalidSetting(msg) from error
@@ -114,18 +113,7 @@ class PayloadBucket:
             return self.client.generate_presigned_url(method, Params=where | fixed, ExpiresIn=valid_s)
 
 
-def _open_client() -> "S3Client":
-    session = open_session()
-    client = session.client("s3", config=_config("auto"))
-    host = urlsplit(client.meta.endpoint_url).hostname or ""
-    if host.endswith(".amazonaws.com"):
-        # with "auto", botocore signs for bucket.s3.amazonaws.com, which redirects to the bucket's region for the first
-        # day of its life, and no signature survives a redirect; with "virtual" it signs for the region's own host
-        client = session.client("s3", config=_config("virtual"))
-    return client
-
-
-def _config(addressing_style: Literal["auto", "virtual"]) -> Config:
+def _config(addressing_style: AddressingStyle) -> Config:
     return Config(
         signature_version="s3v4",
         connect_timeout=2,

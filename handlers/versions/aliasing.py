@@ -67,7 +67,7 @@ def canary(  # noqa: PLR0913, PLR0917 - what a canary is made of
     return change_aliases(store, model, operation, asked, partial(after_canary, alias, version, weight), seen, forced)
 
 
-def rollback(store: Store, model: str, alias: str, operation: Operation) -> AliasChange:
+def rollback(store: Store, model: str, alias: str, operation: Operation, seen: Aliases | None = None) -> AliasChange:
     """Let an alias name what the history says that it named before; where it has a canary, end that.
 
     Raises:
@@ -75,7 +75,7 @@ def rollback(store: Store, model: str, alias: str, operation: Operation) -> Alia
         LambdaserveError: As `promote`.
     """
     asked = Asked("rollback", check_alias(alias))
-    return change_aliases(store, model, operation, asked, partial(_rolled_back, alias))
+    return change_aliases(store, model, operation, asked, partial(_rolled_back, alias), seen)
 
 
 def pin(store: Store, model: str, alias: str, operation: Operation, *, pinned: bool = True) -> AliasChange:

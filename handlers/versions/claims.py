@@ -18,7 +18,7 @@ from handlers.registry.stores import Store
 from handlers.registry.tombstones import Ending, Tombstone, encode_tombstone
 from handlers.versions.changes import Operation
 
-__all__ = ["CLAIM_FILE", "Claim", "claim", "close"]
+__all__ = ["CLAIM_FILE", "Claim", "claim", "close", "find_claim"]
 
 CLAIM_FILE = "claim"
 _ATTEMPTS = 1000
@@ -73,6 +73,20 @@ def claim(store: Store, model: str, operation: Operation) -> Claim:
         return Claim(version, content.id, content.at, content.by)
     msg = f"model {model!r}: {_ATTEMPTS} numbers in a row were claimed by others, expected a free one; try again"
     raise StoreUnavailable(msg)
+
+
+def find_claim(store: Store, model: str, version: str) -> Claim:
+    """Return the claim of a number.
+
+    Raises:
+        VersionNotFound: The number was never taken.
+        StoreUnavailable: The store could not be asked.
+    """
+    found = _read_claim(store, model, version)
+    if found is None:
+        msg = f"model {model!r}: version {version} never claimed, expected a number that a claim has returned"
+        raise VersionNotFound(msg)
+    return found
 
 
 def close(store: Store, model: str, version: str, operation: Operation, reason: str) -> bool:

@@ -31,6 +31,7 @@ def promote_checked(  # noqa: PLR0913, PLR0917 - what a promotion is made of
     settings: Settings,
     *,
     force: bool = False,
+    seen: Aliases | None = None,
 ) -> AliasChange:
     """Let an alias name a version if nothing stands against it, or in spite of that: the history says of what.
 
@@ -42,6 +43,7 @@ def promote_checked(  # noqa: PLR0913, PLR0917 - what a promotion is made of
         operation: Who, why, and under which id. Where it was done already, nothing is checked.
         settings: Threads, scratch folder and memory for opening the model.
         force: Promote it although something stands against it.
+        seen: The aliases on which the decision to promote it rests; None: as they are now.
 
     Raises:
         PromotionRefused: Something does; the message lists all of it.
@@ -50,7 +52,7 @@ def promote_checked(  # noqa: PLR0913, PLR0917 - what a promotion is made of
         AliasChanged: Others changed the alias while this looked at the version.
         LambdaserveError: As `handlers.versions.aliasing.promote`.
     """
-    seen = read_aliases(store, model)[0]
+    seen = seen or read_aliases(store, model)[0]
     found: tuple[str, ...] = ()
     if not _is_done(seen, operation):
         after_promotion(check_alias(alias), version, seen)  # what costs nothing to refuse
@@ -70,6 +72,7 @@ def canary_checked(  # noqa: PLR0913, PLR0917 - what a canary is made of
     settings: Settings,
     *,
     force: bool = False,
+    seen: Aliases | None = None,
 ) -> AliasChange:
     """Let a version have `weight` percent of the requests to an alias, likewise.
 
@@ -77,7 +80,7 @@ def canary_checked(  # noqa: PLR0913, PLR0917 - what a canary is made of
         ModelNotFound: There is no such alias yet.
         LambdaserveError: As `promote_checked`.
     """
-    seen = read_aliases(store, model)[0]
+    seen = seen or read_aliases(store, model)[0]
     found: tuple[str, ...] = ()
     if not _is_done(seen, operation):
         after_canary(check_alias(alias), version, weight, seen)  # as above

@@ -1,4 +1,4 @@
-"""The inference function in a process of its own, as Lambda starts it: what it answers, and all that it writes.
+"""A function in a process of its own, as Lambda starts it: what it answers, and all that it writes.
 
 Started as a program, this module imports the composition root and hands it the events that it reads from stdin.
 `run_function` starts it so. The real runtime client comes in tests/test_lambda.py; here, no server stands between.
@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +40,24 @@ class Run:
 
 
 def run_function(
-    environ: Mapping[str, str], events: Sequence[tuple[str, Json]], *, crash_with: str | None = None
+    environ: Mapping[str, str],
+    events: Sequence[tuple[str, Json]],
+    *,
+    function: str = "inference",
+    crash_with: str | None = None,
 ) -> Run:
     """Start the function and invoke it with each event, under the request id beside it.
 
     Args:
         environ: LAMBDASERVE_... settings.
         events: Request ids and events.
-        crash_with: Let every model raise a KeyError with this message.
+        function: Which: the module of its composition root.
+        crash_with: Let every model of the inference function raise a KeyError with this message.
     """
     with tempfile.TemporaryDirectory(prefix="lambdaserve-answers-") as folder:
         answers = Path(folder) / "answers.json"
         done = subprocess.run(
-            [sys.executable, "-m", __name__, str(answers), *([crash_with] if crash_with else [])],
+            [sys.executable, "-m", __name__, str(answers), function, *([crash_with] if crash_with else [])],
             input=json.dumps(events),
             cwd=ROOT,
             env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | dict(environ),
@@ -70,11 +76,9 @@ def run_function(
         )
 
 
-def main(answers: Path, crash_with: str | None = None) -> None:
+def main(answers: Path, function: str, crash_with: str | None = None) -> None:
     """Answer the events on stdin, into a file: stdout is the function's own."""
-    from handlers import inference
-
-    handler = inference.handler
+    handler = import_module(f"handlers.{function}").handler
     if crash_with:
         handler = _with_faulty_models(crash_with)
     events = json.load(sys.stdin)

@@ -115,6 +115,17 @@ class Store(Protocol):
             StoreUnavailable: The store could not be asked; the object may or may not have been written.
         """
 
+    def sign_upload(self, key: str, size: int, sha256: str, valid_s: int) -> tuple[str, dict[str, str]]:
+        """Return an address for one PUT of the object from anywhere, and the headers that must go along.
+
+        Whoever holds it needs no credentials, and can write nothing but `size` bytes with that SHA-256 (hexadecimal),
+        for `valid_s` seconds, and only if nothing is there. It ends sooner where the credentials that sign it do.
+
+        Raises:
+            NotSupported: The store cannot be reached from elsewhere.
+            StoreUnavailable: There are no credentials to sign with.
+        """
+
     def delete(self, key: str) -> None:
         """Remove the object; nothing is there afterwards, or was.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
-from handlers.errors import InvalidSetting, ObjectChanged, ObjectExists, ObjectNotFound, StoreUnavailable
+from handlers.errors import InvalidSetting, NotSupported, ObjectChanged, ObjectExists, ObjectNotFound, StoreUnavailable
 from handlers.registry.stores import PIECE_BYTES, Described, ObjectInfo, Progress, Sink, StoredObject
 from handlers.registry.stores.keys import check_key, check_prefix, is_segment
 from handlers.registry.stores.temporary import find_abandoned, temporary_file
@@ -143,6 +143,11 @@ class FolderStore:
                 Path(file.name).replace(path)
             _sync_folder(path.parent)
         return new_etag
+
+    def sign_upload(self, key: str, size: int, sha256: str, valid_s: int) -> tuple[str, dict[str, str]]:  # noqa: ARG002 - as `Store` has it
+        """See `Store.sign_upload`. Nobody reaches a folder over the network."""
+        msg = f"{self.url}/{check_key(key)}: in a folder, expected a store in S3 to upload to over the network"
+        raise NotSupported(msg)
 
     def delete(self, key: str) -> None:
         """See `Store.delete`. Empty folders stay: another process may be about to write into them."""

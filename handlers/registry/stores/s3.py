@@ -119,6 +119,10 @@ class S3Store:
         """See `Store.replace`."""
         return self.open_boto3().replace(key, data, etag)
 
+    def sign_upload(self, key: str, size: int, sha256: str, valid_s: int) -> tuple[str, dict[str, str]]:
+        """See `Store.sign_upload`."""
+        return self.open_boto3().sign_upload(key, size, sha256, valid_s)
+
     def delete(self, key: str) -> None:
         """See `Store.delete`."""
         self.open_boto3().delete(key)

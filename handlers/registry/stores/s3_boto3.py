@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -19,6 +20,7 @@ from handlers.registry.stores import PIECE_BYTES, Described, ObjectInfo, Progres
 from handlers.registry.stores.aws_session import open_session
 from handlers.registry.stores.keys import check_key, check_prefix, is_key, is_segment
 from handlers.registry.stores.s3_errors import FAILURES, explain, is_missing_object, status
+from handlers.registry.stores.s3_signing import open_signer, sign_put
 from handlers.registry.stores.s3_upload import WRITE_ID, Uploads
 
 if TYPE_CHECKING:
@@ -162,6 +164,15 @@ class Boto3Store:
         request["IfMatch"] = etag
         refusal = ObjectChanged(f"{self.url}/{key}: other content or none, expected {etag}; read it again")
         return self._put(key, request, io.BytesIO(data), refusal)
+
+    def sign_upload(self, key: str, size: int, sha256: str, valid_s: int) -> tuple[str, dict[str, str]]:
+        """See `Store.sign_upload`."""
+        with self._asking(check_key(key)):
+            return sign_put(self._signer, self.bucket, self.prefix + key, size, sha256, valid_s)
+
+    @cached_property
+    def _signer(self) -> "S3Client":
+        return open_signer()
 
     def delete(self, key: str) -> None:
         """See `Store.delete`."""

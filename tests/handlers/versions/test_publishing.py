@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from handlers.errors import OperationReused, StoreUnavailable, UploadIncomplete
-from handlers.registry.fetch import fetch_manifest
-from handlers.registry.manifest import MANIFEST_FILE, SCHEMA_VERSION, Manifest, decode_manifest
+from handlers.registry.fetch import describe_file, fetch_manifest
+from handlers.registry.manifest import MANIFEST_FILE, PART_BYTES, SCHEMA_VERSION, Manifest, decode_manifest
 from handlers.registry.names import file_key
 from handlers.registry.stores import Store, open_store
 from handlers.versions.publishing import check_uploaded, finish
@@ -123,3 +123,16 @@ def test_a_hash_that_s3_keeps_is_taken_without_reading(
         check_uploaded(
             unread, "m", "1", msgspec.structs.replace(manifest, files=manifest.files | {"fp32.onnx": altered})
         )
+
+
+def test_hashes_of_parts_are_checked_as_those_of_files_are(store: Store, artifact: Path, manifest: Manifest) -> None:
+    version = uploaded(store, artifact).version
+    large = bytes(PART_BYTES) + b"and more"
+    (artifact / "large").write_bytes(large)
+    store.create(file_key("m", version, "large"), large)
+    entry = describe_file(artifact / "large")
+    altered = msgspec.structs.replace(entry, parts=(entry.parts[0], "0" * 64))
+
+    check_uploaded(store, "m", version, msgspec.structs.replace(manifest, files={"large": entry}))
+    with pytest.raises(UploadIncomplete, match="large: parts other than those that the manifest says"):
+        check_uploaded(store, "m", version, msgspec.structs.replace(manifest, files={"large": altered}))

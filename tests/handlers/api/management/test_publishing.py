@@ -1,0 +1,325 @@
+"""Publishing over the network: plain HTTP PUTs to a real S3 API, between a claim and its end."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import msgspec
+import numpy as np
+import pytest
+
+from handlers.registry.aliases import read_aliases
+from handlers.registry.fetch import fetch_manifest
+from handlers.registry.manifest import MANIFEST_FILE, Manifest, encode_manifest
+from handlers.registry.names import file_key
+from handlers.versions.changes import Operation
+from handlers.versions.claims import claim, close
+from handlers.versions.listing import list_versions
+from tests.aliases import point_alias, resolve_alias
+from tests.artifacts import make_artifact, publish_graphs
+from tests.graphs import affine, identity
+from tests.handlers.api.gateway import Answer
+from tests.handlers.api.management.manager import ALICE, BOB, Manager, key
+from tests.servers.s3 import S3Server
+
+VERSIONS = "/models/m/versions"
+EXAMPLE = {"x": np.array([[0, 1, 2]], np.float32)}
+
+
+@pytest.fixture
+def store_url(s3_environment: S3Server, s3_bucket: str) -> str:  # noqa: ARG001 - leads to the server
+    """Only S3 can be uploaded to from elsewhere."""
+    return f"s3://{s3_bucket}/{uuid4().hex}/prefix"
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    """What `lambdaserve build` leaves behind."""
+    make_artifact(tmp_path / "artifact", "m", {"fp32": affine()}, [EXAMPLE])
+    return tmp_path / "artifact"
+
+
+@pytest.fixture
+def text(artifact: Path) -> str:
+    """Its manifest, as a client sends it."""
+    return (artifact / MANIFEST_FILE).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def in_a_folder(tmp_path: Path) -> Iterator[Manager]:
+    manager = Manager.of((tmp_path / "store").as_uri(), tmp_path)
+    yield manager
+    manager.gateway.close()
+
+
+def put(upload: Mapping[str, Any], data: bytes) -> httpx.Response:
+    """Do what a client does with an address: plain HTTP, nothing of AWS."""
+    return httpx.put(upload["url"], content=data, headers=upload["headers"], trust_env=False)
+
+
+def upload_all(claimed: Answer, artifact: Path) -> None:
+    for upload in claimed.body["uploads"]:
+        answer = put(upload, (artifact / upload["file"]).read_bytes())
+        assert answer.status_code == 200, answer.text
+
+
+def altered(text: str, **parts: Any) -> str:  # noqa: ANN401 - parts of a manifest
+    """Return the manifest with other parts, sealed again."""
+    manifest = msgspec.json.decode(text)
+    del manifest["sha256"]
+    return encode_manifest(msgspec.convert(manifest | msgspec.to_builtins(parts), Manifest)).decode()
+
+
+def test_a_version_is_published_by_one_who_has_nothing_but_addresses(
+    manager: Manager, artifact: Path, text: str
+) -> None:
+    before = datetime.now(UTC)
+    claimed = manager.post(VERSIONS, {"manifest": text}, headers=key("a" * 32))
+
+    assert claimed.status == 201, claimed.body
+    assert (claimed.body["model"], claimed.body["version"], claimed.body["operation"]) == ("m", "1", "a" * 32)
+    assert [upload["file"] for upload in claimed.body["uploads"]] == ["fp32.onnx", "goldens.npz"]
+    left = datetime.fromisoformat(claimed.body["expires_at"]) - before
+    assert timedelta(minutes=59) < left < timedelta(minutes=61)
+    assert [found.state for found in list_versions(manager.store, "m")] == ["unfinished"]
+
+    upload_all(claimed, artifact)
+    finalised = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text, "alias": "live", "reason": "first"})
+
+    assert finalised.status == 200, finalised.body
+    assert resolve_alias(manager.store, "m", "live") == "1"
+    manifest = fetch_manifest(manager.store, "m", "1")
+    assert manifest.published is not None
+    assert (manifest.published.id, manifest.published.by) == ("a" * 32, ALICE)
+    [change] = read_aliases(manager.store, "m")[0].history
+    assert (change.by, change.reason, change.id) == (ALICE, "first", finalised.body["operation"])
+    assert finalised.body["change"]["id"] == change.id
+    for name in manifest.files:
+        assert manager.store.read(file_key("m", "1", name)).data == (artifact / name).read_bytes()
+
+
+def test_without_an_alias_the_version_is_complete_and_nothing_names_it(
+    manager: Manager, artifact: Path, text: str
+) -> None:
+    upload_all(manager.post(VERSIONS, {"manifest": text}), artifact)
+
+    finalised = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text})
+
+    assert (finalised.status, finalised.body["change"]) == (200, None)
+    assert read_aliases(manager.store, "m")[1] is None
+    assert manager.get(f"{VERSIONS}/1").body["manifest"]["version"] == "1"
+
+
+def test_a_claim_that_is_asked_for_again_is_the_same_with_addresses_for_what_is_missing(
+    manager: Manager, artifact: Path, text: str
+) -> None:
+    header = key()
+    first = manager.post(VERSIONS, {"manifest": text}, headers=header)
+    one, other = first.body["uploads"]
+    put(one, (artifact / one["file"]).read_bytes())
+
+    again = manager.post(VERSIONS, {"manifest": text}, headers=header)
+    another = manager.post(VERSIONS, {"manifest": text}, headers=key())
+
+    assert (again.status, again.body["version"], again.body["operation"]) == (201, "1", first.body["operation"])
+    assert again.body["uploaded"] == [one["file"]]
+    assert [upload["file"] for upload in again.body["uploads"]] == [other["file"]]
+    assert another.body["version"] == "2"
+    upload_all(again, artifact)
+    assert manager.post(VERSIONS, {"manifest": text}, headers=header).body["uploads"] == []
+
+
+def test_an_id_that_was_used_for_another_manifest_is_refused(manager: Manager, artifact: Path, text: str) -> None:
+    header = key()
+    upload_all(manager.post(VERSIONS, {"manifest": text}, headers=header), artifact)
+    other = artifact.with_name("other")
+    make_artifact(other, "m", {"fp32": affine(3.0)}, [EXAMPLE])
+
+    refused = manager.post(VERSIONS, {"manifest": (other / MANIFEST_FILE).read_text()}, headers=header)
+
+    assert (refused.status, refused.body["code"]) == (409, "operation_reused")
+
+
+def test_only_what_was_announced_can_be_uploaded_and_only_once(manager: Manager, artifact: Path, text: str) -> None:
+    claimed = manager.post(VERSIONS, {"manifest": text})
+    upload = claimed.body["uploads"][0]
+    data = (artifact / upload["file"]).read_bytes()
+    headers = dict(upload["headers"])
+    del headers["content-length"]
+
+    assert put(upload | {"headers": headers}, data + b"!").status_code == 403
+    assert put(upload, data[:-1] + bytes([data[-1] ^ 1])).status_code == 400
+    assert put(upload, data).status_code == 200
+    assert put(upload, data).status_code == 412
+
+
+def test_a_version_is_not_finalised_before_all_is_there_as_announced(
+    manager: Manager, artifact: Path, text: str
+) -> None:
+    claimed = manager.post(VERSIONS, {"manifest": text})
+    one, other = claimed.body["uploads"]
+    data = (artifact / one["file"]).read_bytes()
+    manager.store.create(file_key("m", "1", one["file"]), data[:-1] + bytes([data[-1] ^ 1]))  # by other ways
+
+    refused = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text, "alias": "live"})
+
+    assert (refused.status, refused.body["code"]) == (409, "upload_incomplete")
+    assert f"{one['file']}: sha256 " in refused.body["error"]
+    assert f"{other['file']}: missing" in refused.body["error"]
+    assert [found.state for found in list_versions(manager.store, "m")] == ["unfinished"]
+    assert read_aliases(manager.store, "m")[1] is None
+
+
+def test_finalising_again_changes_nothing(manager: Manager, artifact: Path, text: str) -> None:
+    upload_all(manager.post(VERSIONS, {"manifest": text}), artifact)
+    body, header = {"manifest": text, "alias": "live"}, key()
+
+    first = manager.post(f"{VERSIONS}/1/finalise", body, headers=header)
+    again = manager.post(f"{VERSIONS}/1/finalise", body, headers=header)
+    by_another = manager.post(f"{VERSIONS}/1/finalise", body, caller=BOB)
+
+    assert (first.status, again.status, by_another.status) == (200, 200, 200)
+    assert again.body == first.body
+    assert by_another.body["change"] is None  # it names the version already
+    assert len(read_aliases(manager.store, "m")[0].history) == 1
+
+
+def test_a_number_is_finished_with_one_manifest_only(manager: Manager, artifact: Path, text: str) -> None:
+    upload_all(manager.post(VERSIONS, {"manifest": text}), artifact)
+    manager.post(f"{VERSIONS}/1/finalise", {"manifest": text})
+
+    refused = manager.post(f"{VERSIONS}/1/finalise", {"manifest": altered(text, warnings=["another one"])})
+
+    assert (refused.status, refused.body["code"]) == (409, "operation_reused")
+    assert fetch_manifest(manager.store, "m", "1").warnings == ()
+
+
+def test_what_was_never_claimed_or_is_closed_cannot_be_finalised(manager: Manager, artifact: Path, text: str) -> None:
+    header = key()
+    upload_all(manager.post(VERSIONS, {"manifest": text}, headers=header), artifact)
+    close(manager.store, "m", "1", Operation("gc"), "not finished in time")
+
+    late = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text})
+    claimed_again = manager.post(VERSIONS, {"manifest": text}, headers=header)
+    never = manager.post(f"{VERSIONS}/2/finalise", {"manifest": text})
+
+    for refused in (late, claimed_again):
+        assert (refused.status, refused.body["code"]) == (409, "version_retired")
+        assert "not finished in time" in refused.body["error"]
+    assert (never.status, never.body["code"]) == (404, "version_not_found")
+
+
+def test_the_alias_goes_through_the_gate_and_the_version_is_complete_whatever_it_says(
+    manager: Manager, store_url: str, artifact: Path, text: str
+) -> None:
+    row = {"x": np.array([[0, 1]], np.float64)}
+    publish_graphs(store_url, "m", {"fp32": identity("FP64", ["rows", "columns"])}, [row])
+    upload_all(manager.post(VERSIONS, {"manifest": text}), artifact)
+    body = {"manifest": text, "alias": "live"}
+
+    refused = manager.post(f"{VERSIONS}/2/finalise", body)
+    assert (refused.status, refused.body["code"]) == (409, "promotion_refused")
+    assert "version 2 of 'm' is published, and only 'live' does not name it" in refused.body["error"]
+    assert resolve_alias(manager.store, "m", "live") == "1"
+    assert fetch_manifest(manager.store, "m", "2").version == "2"
+
+    forced = manager.post(f"{VERSIONS}/2/finalise", body | {"force": True})
+    assert forced.body["change"]["forced"]
+    assert resolve_alias(manager.store, "m", "live") == "2"
+
+
+def test_finalising_rests_on_what_was_seen(manager: Manager, artifact: Path, text: str) -> None:
+    point_alias(manager.store, "m", "stable", "1")
+    seen = manager.get("/models/m").headers["etag"]
+    upload_all(manager.post(VERSIONS, {"manifest": text}), artifact)
+    point_alias(manager.store, "m", "stable", "2")
+
+    refused = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text, "alias": "live"}, headers={"If-Match": seen})
+
+    assert (refused.status, refused.body["code"]) == (412, "precondition_failed")
+
+
+@pytest.mark.parametrize(
+    ("parts", "named"),
+    [
+        ({"model": "n"}, "of model 'n', expected 'm'"),
+        ({"version": "7"}, "of version 7, expected one without a number"),
+        ({"schema_version": 99}, "schema version 99"),
+    ],
+)
+def test_a_manifest_of_something_else_takes_no_number(
+    manager: Manager, text: str, parts: dict[str, object], named: str
+) -> None:
+    refused = manager.post(VERSIONS, {"manifest": altered(text, **parts)})
+
+    assert (refused.status, refused.body["code"]) == (400, "invalid_input")
+    assert named in refused.body["error"]
+    assert list(manager.store.list_objects("models/")) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "size", "named"),
+    [
+        (["claim"], 1, "a file by the name of claim"),
+        (["manifest.json"], 1, "a file by the name of manifest.json"),
+        (["large"], 5 * 1024**3 + 1, "expected 5368709120 at most"),
+        ([f"file-{number}" for number in range(101)], 1, "files, expected 100 at most"),
+    ],
+)
+def test_files_that_cannot_be_uploaded_take_no_number(
+    manager: Manager, text: str, names: list[str], size: int, named: str
+) -> None:
+    entry = {"size": size, "sha256": "0" * 64, "parts": ["0" * 64] * (-(-size // (8 << 20)))}
+    files = json.loads(text)["files"] | dict.fromkeys(names, entry)
+
+    refused = manager.post(VERSIONS, {"manifest": altered(text, files=files)})
+
+    assert (refused.status, refused.body["code"]) == (400, "invalid_input")
+    assert named in refused.body["error"]
+    assert list(manager.store.list_objects("models/")) == []
+
+
+def test_a_manifest_that_lost_a_digit_on_its_way_takes_no_number(manager: Manager, text: str) -> None:
+    for broken in (text.replace('"count": 1', '"count": 2'), text[:-20], text.upper(), "", "null", "[" * 10_000):
+        refused = manager.post(VERSIONS, {"manifest": broken})
+        assert (refused.status, refused.body["code"]) == (400, "invalid_input")
+    assert list(manager.store.list_objects("models/")) == []
+
+
+def test_a_manifest_beyond_the_limit_is_refused(store_url: str, tmp_path: Path) -> None:
+    manager = Manager.of(store_url, tmp_path, max_body_bytes=4_500_000)
+
+    refused = manager.post(VERSIONS, {"manifest": "x" * 2_000_001})
+    manager.gateway.close()
+
+    assert (refused.status, refused.body["code"]) == (400, "invalid_input")
+    assert refused.body["error"].startswith("manifest: ")
+    assert "2000000" in refused.body["error"]
+    assert len(refused.body["error"]) < 300
+
+
+def test_a_store_in_a_folder_takes_no_uploads_and_gives_no_number(in_a_folder: Manager, text: str) -> None:
+    refused = in_a_folder.post(VERSIONS, {"manifest": text})
+
+    assert (refused.status, refused.body["code"]) == (501, "not_supported")
+    assert list(in_a_folder.store.list_folders("models/")) == []
+
+
+def test_what_was_put_into_a_folder_by_hand_is_finalised_there(in_a_folder: Manager, artifact: Path, text: str) -> None:
+    store = in_a_folder.store
+    version = claim(store, "m", Operation(BOB)).version
+    for name in json.loads(text)["files"]:
+        store.create(file_key("m", version, name), artifact / name)
+
+    finalised = in_a_folder.post(f"{VERSIONS}/{version}/finalise", {"manifest": text, "alias": "live"})
+
+    assert finalised.status == 200, finalised.body
+    published = fetch_manifest(store, "m", version).published
+    assert published is not None
+    assert published.by == BOB  # who claimed it
+    assert hashlib.sha256(store.read(file_key("m", version, "fp32.onnx")).data).hexdigest() in text

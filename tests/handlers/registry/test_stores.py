@@ -690,7 +690,12 @@ def test_folders_are_sorted_by_name_where_s3_sorts_them_with_the_slash(behind: B
     names = ["a-b", "a.b", "a"]  # the order of AWS: - and . come before /
     prefix = behind.store.url.partition("://")[2].partition("/")[2]
     folders = "".join(f"<CommonPrefixes><Prefix>{prefix}/{name}/</Prefix></CommonPrefixes>" for name in names)
-    behind.proxy.faults.append(Fault("GET", answer=xml_answer(200, f"<ListBucketResult>{folders}</ListBucketResult>")))
+    behind.proxy.faults.append(
+        Fault(
+            "GET",
+            answer=xml_answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{folders}</ListBucketResult>"),
+        )
+    )
 
     assert list(behind.store.list_folders("")) == ["a", "a-b", "a.b"]
 

@@ -4,13 +4,14 @@ import msgspec
 from rich.table import Table
 
 from export.report import format_size
-from handlers.errors import CorruptFile, ModelNotFound, ObjectNotFound, VersionNotFound
-from handlers.registry.aliases import Alias, find_alias, read_aliases
+from handlers.errors import CorruptFile, ModelNotFound, VersionNotFound
+from handlers.registry.aliases import SCHEMA_VERSION, Alias, Aliases, find_alias, read_aliases
 from handlers.registry.fetch import fetch_manifest
-from handlers.registry.manifest import MANIFEST_FILE, Manifest
-from handlers.registry.names import check_model_name, check_version, file_key, models_prefix, versions_prefix
+from handlers.registry.manifest import Manifest
+from handlers.registry.names import check_model_name, check_version, models_prefix
 from handlers.registry.stores import Store
 from handlers.tasks.definitions import task_kind
+from handlers.versions.listing import list_versions
 
 __all__ = ["ListedModel", "list_models", "show_version", "to_models_table", "to_version_table"]
 
@@ -34,23 +35,19 @@ def list_models(store: Store) -> list[ListedModel]:
 
 
 def _listed(store: Store, name: str) -> ListedModel:
+    aliases, problem = _aliases(store, name)
+    return ListedModel(name, _versions(store, name, aliases), aliases.aliases, problem)
+
+
+def _aliases(store: Store, model: str) -> tuple[Aliases, str | None]:
     try:
-        return ListedModel(name, _versions(store, name), read_aliases(store, name)[0].aliases)
+        return read_aliases(store, model)[0], None
     except CorruptFile as error:
-        return ListedModel(name, _versions(store, name), {}, str(error))
+        return Aliases(schema_version=SCHEMA_VERSION, model=model), str(error)
 
 
-def _versions(store: Store, model: str) -> list[str]:
-    numbers = sorted(int(name) for name in store.list_folders(versions_prefix(model)) if name.isdecimal())
-    return [str(number) for number in numbers if _is_complete(store, model, str(number))]
-
-
-def _is_complete(store: Store, model: str, version: str) -> bool:
-    try:
-        store.read_range(file_key(model, version, MANIFEST_FILE), 0, 1)
-    except ObjectNotFound:
-        return False
-    return True
+def _versions(store: Store, model: str, aliases: Aliases) -> list[str]:
+    return [found.version for found in list_versions(store, model, aliases) if found.state == "complete"]
 
 
 def show_version(store: Store, model: str, version: str | None) -> Manifest:
@@ -68,7 +65,7 @@ def show_version(store: Store, model: str, version: str | None) -> Manifest:
         raise ModelNotFound(msg)
     if version is None:
         return fetch_manifest(store, model, find_alias(store, model, "live").version)
-    known = _versions(store, model)
+    known = _versions(store, model, _aliases(store, model)[0])
     if check_version(version) not in known:
         msg = f"model {model!r}: no version {version!r} in {store.url}, expected one of: {', '.join(known) or 'none'}"
         raise VersionNotFound(msg)

@@ -18,6 +18,7 @@ LambdaserveError
 │   ├── AliasPinned         the alias may not be moved
 │   ├── VersionInUse        an alias names the version that is to go
 │   ├── VersionRetired      the version was, or is being, deleted
+│   ├── UploadIncomplete    files of the version are missing, or not what its manifest says
 │   ├── PromotionRefused    the version is not good enough, or does not fit in the place of the present one
 │   ├── OperationReused     another operation has this id
 │   └── NothingToChange     it is as asked already, or there is nothing to go back to
@@ -140,6 +141,12 @@ class VersionRetired(ChangeRefused):
     """The version was, or is being, deleted; its number is never used again."""
 
     code = "version_retired"
+
+
+class UploadIncomplete(ChangeRefused):
+    """Files of a version that is to be finished are missing, or not what its manifest says."""
+
+    code = "upload_incomplete"
 
 
 class PromotionRefused(ChangeRefused):

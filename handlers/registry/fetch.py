@@ -17,6 +17,7 @@ def fetch_manifest(store: Store, model: str, version: str) -> Manifest:
     Raises:
         CorruptFile: It is not there although something names it, altered, or of another version.
         UnsupportedManifest: It was written by a newer lambdaserve.
+        VersionNotFound: It was deleted, or closed because it was never finished.
         StoreUnavailable: The store could not be asked.
     """
     key = file_key(model, version, MANIFEST_FILE)

@@ -13,6 +13,7 @@ from handlers.tasks.definitions import TaskDefinition
 
 __all__ = [
     "MANIFEST_FILE",
+    "OLDEST_SCHEMA_VERSION",
     "PART_BYTES",
     "SCHEMA_VERSION",
     "Batching",
@@ -25,13 +26,16 @@ __all__ = [
     "Goldens",
     "Manifest",
     "Provenance",
+    "Publication",
     "TensorSpec",
     "Variant",
     "decode_manifest",
     "encode_manifest",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+OLDEST_SCHEMA_VERSION = 1
+"""Schema version 1 is version 2 without `published`, and knows no tombstones."""
 MANIFEST_FILE = "manifest.json"
 PART_BYTES = 8 * 1024 * 1024
 """Files are hashed whole and in parts of this size, so that parallel ranges can be checked as they land."""
@@ -159,8 +163,16 @@ class Provenance(_Part, frozen=True):
     calibration: Calibration | None = None
 
 
+class Publication(_Part, frozen=True):
+    """How it got its number: the id of the operation that claimed it, and when it was published (RFC 3339), by whom."""
+
+    id: str
+    at: str
+    by: str
+
+
 class Manifest(_Part, frozen=True, kw_only=True):
-    """All of a version. `version` is None until publishing gives it a number.
+    """All of a version. `version` and `published` are None until publishing gives it a number.
 
     `variants` are listed best first and end with fp32: where one cannot be used, the next is tried. `tokenizer` is the
     file that makes ids of text, None where the model takes none. `batching` says how batches may be cut; None: not at
@@ -183,6 +195,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
     files: dict[FileName, FileEntry]
     provenance: Provenance
     warnings: tuple[str, ...] = ()
+    published: Publication | None = None
 
     def variants_for(self, cpu: CpuKind) -> list[Variant]:
         """Return the variants in the order in which they are to be tried on `cpu`: the chosen one, then the rest."""
@@ -190,8 +203,9 @@ class Manifest(_Part, frozen=True, kw_only=True):
         return sorted(self.variants, key=lambda variant: variant.name != chosen)
 
 
-class _Version(msgspec.Struct):
+class _Head(msgspec.Struct):
     schema_version: int
+    tombstone: object = None
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -209,17 +223,23 @@ def decode_manifest(data: bytes, subject: str) -> Manifest:
     Raises:
         CorruptFile: The bytes are not those that were written, or they contradict themselves.
         UnsupportedManifest: It was written by a newer lambdaserve.
+        VersionNotFound: This is the tombstone of a version that was deleted, or never finished.
     """
     check_seal(data, subject)
     try:
-        found = msgspec.json.decode(data, type=_Version).schema_version
+        head = msgspec.json.decode(data, type=_Head)
     except msgspec.DecodeError as error:
         msg = f"{subject}: {error}, expected a manifest"
         raise CorruptFile(msg) from error
-    if found != SCHEMA_VERSION:
-        newer = "; upgrade lambdaserve to read it" if found > SCHEMA_VERSION else ""
-        msg = f"{subject}: manifest schema version {found}, expected {SCHEMA_VERSION}{newer}"
+    if not OLDEST_SCHEMA_VERSION <= head.schema_version <= SCHEMA_VERSION:
+        newer = "; upgrade lambdaserve to read it" if head.schema_version > SCHEMA_VERSION else ""
+        expected = f"{OLDEST_SCHEMA_VERSION} to {SCHEMA_VERSION}"
+        msg = f"{subject}: manifest schema version {head.schema_version}, expected {expected}{newer}"
         raise UnsupportedManifest(msg)
+    if head.tombstone is not None:
+        from handlers.registry.tombstones import decode_tombstone  # few versions have one
+
+        raise decode_tombstone(data, subject).refusal(subject)
     manifest = unseal(data, Manifest, subject)
     _check_consistency(manifest, subject)
     return manifest

@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -16,61 +15,15 @@ from handlers.errors import CorruptFile, InvalidName, LambdaserveError, ObjectNo
 from handlers.registry.aliases import read_aliases
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.names import aliases_key, file_key, versions_prefix
-from handlers.registry.stores import ObjectInfo, Progress, Sink, Store, StoredObject, open_store
+from handlers.registry.stores import Store, open_store
 from tests.aliases import resolve_alias
 from tests.downloads import download
 from tests.export.conftest import Built
 from tests.export.sources import contents, silent
+from tests.faults import FailingStore
 
 PUBLISHERS = 2
 EACH = 5
-
-
-class FailingStore:
-    """A store that goes down at the n-th `create`: before anything of it is written, or just after."""
-
-    def __init__(self, store: Store, fail_at: int, *, after_writing: bool) -> None:
-        self.url = store.url
-        self.creates = 0
-        self._store = store
-        self._fail_at = fail_at
-        self._after_writing = after_writing
-
-    def begin_read(self, key: str) -> None:
-        self._store.begin_read(key)
-
-    def read(self, key: str) -> StoredObject:
-        return self._store.read(key)
-
-    def read_range(self, key: str, offset: int, length: int) -> bytes:
-        return self._store.read_range(key, offset, length)
-
-    def copy_range(self, key: str, offset: int, length: int, sink: Sink) -> int:
-        return self._store.copy_range(key, offset, length, sink)
-
-    def read_if_changed(self, key: str, etag: str) -> StoredObject | None:
-        return self._store.read_if_changed(key, etag)
-
-    def list_folders(self, prefix: str) -> Iterator[str]:
-        return self._store.list_folders(prefix)
-
-    def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
-        return self._store.list_objects(prefix)
-
-    def delete(self, key: str) -> None:
-        self._store.delete(key)
-
-    def create(self, key: str, content: bytes | Path, progress: Progress | None = None) -> str:
-        self.creates += 1
-        fails = self.creates == self._fail_at
-        etag = "" if fails and not self._after_writing else self._store.create(key, content, progress)
-        if fails:
-            msg = f"{key}: connection lost"
-            raise StoreUnavailable(msg)
-        return etag
-
-    def replace(self, key: str, data: bytes, etag: str) -> str:
-        return self._store.replace(key, data, etag)
 
 
 def published(folder: Path, store: Store, alias: str | None = None) -> Published:
@@ -134,7 +87,7 @@ def test_store_that_fails_in_the_middle_shows_no_version_and_its_number_is_never
     files = len(read_artifact(small.folder).files)
     for n in range(1, files + 2):  # the claim, then each file
         with pytest.raises(StoreUnavailable, match="connection lost"):
-            published(small.folder, FailingStore(store, n, after_writing=after_writing), "live")
+            published(small.folder, FailingStore(store, n, "create", after_doing=after_writing), "live")
         assert versions(store) == []
         with pytest.raises(ObjectNotFound):
             store.read(aliases_key("tiny"))
@@ -148,7 +101,7 @@ def test_manifest_that_was_not_written_leaves_the_version_invisible(store_url: s
     store = open_store(store_url)
     manifest = len(read_artifact(small.folder).files) + 2
     with pytest.raises(StoreUnavailable):
-        published(small.folder, FailingStore(store, manifest, after_writing=False), "live")
+        published(small.folder, FailingStore(store, manifest, "create"), "live")
     assert versions(store) == []
     assert published(small.folder, store).version == "2"
     assert versions(store) == ["2"]
@@ -158,7 +111,7 @@ def test_failure_at_the_alias_says_that_the_version_is_there(store_url: str, sma
     store = open_store(store_url)
     alias = len(read_artifact(small.folder).files) + 3
     with pytest.raises(StoreUnavailable, match="version 1 is published all the same, only the alias 'live' does not"):
-        published(small.folder, FailingStore(store, alias, after_writing=False), "live")
+        published(small.folder, FailingStore(store, alias, "create"), "live")
     assert versions(store) == ["1"]
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from handlers.errors import InvalidSetting
 
-__all__ = ["PIECE_BYTES", "ObjectInfo", "Progress", "Sink", "Store", "StoredObject", "open_store"]
+__all__ = ["PIECE_BYTES", "Described", "ObjectInfo", "Progress", "Sink", "Store", "StoredObject", "open_store"]
 
 Progress = Callable[[int], None]
 """Told how many more bytes have gone out."""
@@ -35,6 +35,14 @@ class ObjectInfo:
     key: str
     size: int
     modified_s: float
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a store knows of an object without reading it: size in bytes, and SHA-256 or None where it keeps none."""
+
+    size: int
+    sha256: str | None
 
 
 class Sink(Protocol):
@@ -87,6 +95,9 @@ class Store(Protocol):
 
     def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield what is stored below `prefix`, at any depth, sorted by key. `prefix` and errors as `list_folders`."""
+
+    def describe(self, key: str) -> Described:
+        """Return size and hash of an object. Raises as `read` does."""
 
     def create(self, key: str, content: bytes | Path, progress: Progress | None = None) -> str:
         """Write the object if nothing is there, whole or not at all, and return its etag.

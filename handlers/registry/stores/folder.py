@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import io
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
 from handlers.errors import InvalidSetting, ObjectChanged, ObjectExists, ObjectNotFound, StoreUnavailable
-from handlers.registry.stores import PIECE_BYTES, ObjectInfo, Progress, Sink, StoredObject
+from handlers.registry.stores import PIECE_BYTES, Described, ObjectInfo, Progress, Sink, StoredObject
 from handlers.registry.stores.keys import check_key, check_prefix, is_segment
 
 __all__ = ["FolderStore"]
@@ -99,6 +100,16 @@ class FolderStore:
         with _reading(folder):
             found = sorted(_walk(folder, prefix), key=lambda info: info.key)
         return iter(found)
+
+    def describe(self, key: str) -> Described:
+        """See `Store.describe`."""
+        path = self.root / check_key(key)
+        with _reading(path):
+            found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            msg = f"{path}: a folder, expected an object"
+            raise ObjectNotFound(msg)
+        return Described(found.st_size, None)
 
     def create(self, key: str, content: bytes | Path, progress: Progress | None = None) -> str:
         """See `Store.create`. The content goes to a hidden file, and under its name only once it is on the disk."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from handlers.errors import LambdaserveError
-from handlers.registry.stores import ObjectInfo, Progress, Sink, StoredObject
+from handlers.registry.stores import Described, ObjectInfo, Progress, Sink, StoredObject
 from handlers.registry.stores.keys import check_key, check_prefix
 from handlers.registry.stores.s3_reads import NeedsBoto3, S3Reads
 from handlers.registry.stores.s3_url import split_s3_url
@@ -106,6 +106,10 @@ class S3Store:
     def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """See `Store.list_objects`."""
         return self.open_boto3().list_objects(prefix)
+
+    def describe(self, key: str) -> Described:
+        """See `Store.describe`."""
+        return self.open_boto3().describe(key)
 
     def create(self, key: str, content: bytes | Path, progress: Progress | None = None) -> str:
         """See `Store.create`. S3 takes at most 5 GiB in one request."""

@@ -1,5 +1,6 @@
 """The store in S3 as boto3 sees it: all that writes, and reading wherever only boto3 knows how."""
 
+import base64
 import io
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.errors import InvalidSetting, ObjectChanged, ObjectExists, StoreError, StoreUnavailable
-from handlers.registry.stores import PIECE_BYTES, ObjectInfo, Progress, Sink, StoredObject
+from handlers.registry.stores import PIECE_BYTES, Described, ObjectInfo, Progress, Sink, StoredObject
 from handlers.registry.stores.aws_session import open_session
 from handlers.registry.stores.keys import check_key, check_prefix, is_key, is_segment
 from handlers.registry.stores.s3_connection import Timeouts
@@ -143,6 +144,16 @@ class Boto3Store:
                 for entry in page.get("Contents", ())
             ]
         return iter(sorted((info for info in found if is_key(info.key)), key=lambda info: info.key))
+
+    def describe(self, key: str) -> Described:
+        """See `Store.describe`. S3 keeps the SHA-256 of what was sent with it, and has checked it then."""
+        with self._asking(check_key(key)):
+            found = self.client.head_object(Bucket=self.bucket, Key=self.prefix + key, ChecksumMode="ENABLED")
+            if "ETag" not in found:
+                raise _BrokenAnswer(found="an answer that breaks off")
+        kept = found.get("ChecksumSHA256", "")
+        of_parts = "-" in kept  # the hash of hashes, of an object that was sent in several requests
+        return Described(found["ContentLength"], base64.b64decode(kept).hex() if kept and not of_parts else None)
 
     def _pages(self, request: "ListObjectsV2RequestPaginateTypeDef") -> "Iterator[ListObjectsV2OutputTypeDef]":
         for page in self.client.get_paginator("list_objects_v2").paginate(**request):

@@ -44,14 +44,16 @@ def test_the_bytes_start_with_what_tells_the_reader_how_to_go_on(manifest: Manif
 
     assert lines[0] == b"{"
     assert lines[1].startswith(b'  "sha256": "')
-    assert lines[2:5] == [b'  "schema_version": 1,', b'  "model": "affine",', b'  "version": null,']
+    assert lines[2:5] == [b'  "schema_version": 2,', b'  "model": "affine",', b'  "version": null,']
 
 
 def test_a_newer_schema_is_refused_with_the_way_out_whatever_else_it_says(manifest: Manifest) -> None:
     def modernise(document: Json) -> None:
-        document |= {"schema_version": 2, "variants": "elsewhere"}
+        document |= {"schema_version": 3, "variants": "elsewhere"}
 
-    with pytest.raises(UnsupportedManifest, match=r"^m: manifest schema version 2, expected 1; upgrade lambdaserve"):
+    with pytest.raises(
+        UnsupportedManifest, match=r"^m: manifest schema version 3, expected 1 to 2; upgrade lambdaserve"
+    ):
         decode_manifest(resealed(manifest, modernise), "m")
 
 

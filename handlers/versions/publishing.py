@@ -1,0 +1,123 @@
+"""The end of a publication: the files are checked where they are, and the manifest makes a version of them."""
+
+import hashlib
+from datetime import UTC, datetime
+
+import msgspec
+
+from handlers.errors import (
+    ChangeRefused,
+    CorruptFile,
+    LambdaserveError,
+    ObjectExists,
+    ObjectNotFound,
+    OperationReused,
+    StoreUnavailable,
+    UploadIncomplete,
+    VersionNotFound,
+    VersionRetired,
+)
+from handlers.registry.fetch import fetch_manifest
+from handlers.registry.manifest import (
+    MANIFEST_FILE,
+    PART_BYTES,
+    SCHEMA_VERSION,
+    FileEntry,
+    Manifest,
+    Publication,
+    encode_manifest,
+)
+from handlers.registry.names import file_key
+from handlers.registry.stores import Store
+from handlers.versions.claims import Claim
+
+__all__ = ["check_uploaded", "finish"]
+
+
+def finish(store: Store, claim: Claim, manifest: Manifest) -> Manifest:
+    """Write the manifest of a claimed version, whose files are all there, and return it as it was written.
+
+    It is created only if absent, so that a version is finished once, or closed. Asked for again, this finds what it
+    wrote, also where the answer got lost.
+
+    Raises:
+        VersionRetired: The version was closed or deleted before it was finished.
+        OperationReused: It was finished with another manifest.
+        StoreUnavailable: The store could not be asked; ask again with the same claim to know.
+        LambdaserveError: As `fetch_manifest`.
+    """
+    published = Publication(id=claim.id, at=datetime.now(UTC).isoformat(timespec="seconds"), by=claim.by)
+    numbered = msgspec.structs.replace(
+        manifest, schema_version=SCHEMA_VERSION, version=claim.version, published=published
+    )
+    try:
+        store.create(file_key(manifest.model, claim.version, MANIFEST_FILE), encode_manifest(numbered))
+    except ObjectExists:
+        return _find_written(store, claim, numbered)
+    except StoreUnavailable as error:
+        try:
+            return _find_written(store, claim, numbered)
+        except ChangeRefused:
+            raise
+        except CorruptFile:  # as it says of what is not there
+            raise error from None
+        except LambdaserveError:
+            msg = f"{error}; version {claim.version} may be published all the same, look whether it is listed"
+            raise StoreUnavailable(msg) from error
+    return numbered
+
+
+def check_uploaded(store: Store, model: str, version: str, manifest: Manifest) -> None:
+    """Check that each file which a manifest names is in its place, with its size and SHA-256.
+
+    Costs a small request for each where the store keeps the hash of what came, else all bytes, a piece at a time.
+
+    Raises:
+        UploadIncomplete: Files are missing or others; the message names all of them.
+        StoreUnavailable: The store could not be asked.
+    """
+    problems = [
+        problem
+        for name, entry in manifest.files.items()
+        if (problem := _what_is_wrong(store, file_key(model, version, name), entry)) is not None
+    ]
+    if problems:
+        msg = f"version {version} of {model!r}: {'; '.join(problems)}"
+        raise UploadIncomplete(msg)
+
+
+def _find_written(store: Store, claim: Claim, numbered: Manifest) -> Manifest:
+    """Return the manifest that is there if it is the one that was to be written."""
+    try:
+        found = fetch_manifest(store, numbered.model, claim.version)
+    except VersionNotFound as error:
+        msg = f"{error}; publish again to get a new one"
+        raise VersionRetired(msg) from error
+    if msgspec.structs.replace(numbered, published=found.published) != found or (
+        found.published is None or found.published.id != claim.id
+    ):
+        by = found.published.id if found.published else "unknown"
+        msg = (
+            f"version {claim.version} of {numbered.model!r}: finished by operation {by} with its own manifest, "
+            f"expected none or the same of operation {claim.id}; publish with a new operation"
+        )
+        raise OperationReused(msg)
+    return found
+
+
+def _what_is_wrong(store: Store, key: str, entry: FileEntry) -> str | None:
+    try:
+        found = store.describe(key)
+        if found.size != entry.size:
+            return f"{key}: {found.size} bytes, expected {entry.size}"
+        sha256 = found.sha256 or _hash(store, key, entry.size)
+    except ObjectNotFound:
+        return f"{key}: missing, expected {entry.size} bytes"
+    return None if sha256 == entry.sha256 else f"{key}: sha256 {sha256}, expected {entry.sha256}"
+
+
+def _hash(store: Store, key: str, size_bytes: int) -> str:
+    digest = hashlib.sha256()
+    for offset in range(0, size_bytes, PART_BYTES):
+        digest.update(store.read_range(key, offset, PART_BYTES))
+    return digest.hexdigest()

@@ -15,7 +15,7 @@ from io import BufferedReader
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-__all__ = ["FAULTS", "REFUSALS", "Fault", "FaultKind", "FaultyProxy", "refusal", "running_proxy"]
+__all__ = ["FAULTS", "REFUSALS", "Fault", "FaultKind", "FaultyProxy", "refusal", "running_proxy", "scripted"]
 
 FaultKind = Literal[
     "delay",

@@ -32,7 +32,7 @@ def _print(name: str, processes: int, life: Life) -> None:
         print(f"  {kind:10}", ", ".join(f"{outcome[:40]} {count}" for outcome, count in outcomes))
     print(
         f"  {life.finished} operations, {life.finished / life.took_s:.0f} a second; {life.changes} changes in the "
-        f"history; {life.watched.readings} readings of what was live\n"
+        f"history; {life.watched.readings} readings of whole versions\n"
         f"  {len(life.problems)} problems",
         flush=True,
     )

@@ -13,6 +13,7 @@ from handlers.registry.manifest import MANIFEST_FILE, Manifest
 from handlers.registry.names import file_key, versions_prefix
 from handlers.registry.stores import Store
 from handlers.versions.changes import apply_change, describe
+from handlers.versions.claims import CLAIM_FILE
 
 __all__ = ["problems_of", "visible_versions"]
 
@@ -31,6 +32,7 @@ def problems_of(store: Store, model: str) -> list[str]:
         ]
     for manifest in visible.values():
         problems += _file_problems(store, manifest)
+        problems += _claim_problems(store, manifest)
     return problems
 
 
@@ -62,6 +64,14 @@ def _history_problems(aliases: Aliases) -> Iterator[str]:
     for operation, count in Counter(change.id for change in aliases.history).items():
         if count > 1:
             yield f"history: operation {operation} {count} times"
+
+
+def _claim_problems(store: Store, manifest: Manifest) -> Iterator[str]:
+    """A number belongs to the operation that claimed it: nobody else may have finished it."""
+    key = file_key(manifest.model, str(manifest.version), CLAIM_FILE)
+    claimed = msgspec.json.decode(store.read(key).data)["id"]
+    if manifest.published is None or manifest.published.id != claimed:
+        yield f"{key}: of operation {claimed}, and the manifest of {manifest.published}"
 
 
 def _file_problems(store: Store, manifest: Manifest) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The processes: those that change a model at random until a given time, and one that reads what is live."""
+"""Processes that change a model at random until a given time, and one that reads what is live, and what is new."""
 
 import hashlib
 import random
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from handlers.errors import LambdaserveError
+from handlers.errors import CorruptFile, LambdaserveError, VersionNotFound
 from handlers.registry.aliases import Aliases, read_aliases
 from handlers.registry.fetch import fetch_manifest
-from handlers.registry.names import file_key
+from handlers.registry.names import file_key, versions_prefix
 from handlers.registry.stores import Store, open_store
 from handlers.versions.changes import Operation
 from tests.life.journal import Entry, Journal
@@ -20,10 +20,11 @@ from tests.life.operations import MODEL, OPERATIONS, Hand
 __all__ = ["Watched", "change", "watch"]
 
 CRASHED = "crashed"
+FEW = 5
 
 
 class Watched(msgspec.Struct, frozen=True):
-    """How many times all of what was live was read, and what was wrong with it."""
+    """How many times a whole version was read, and what was wrong with those that were not deleted meanwhile."""
 
     readings: int
     problems: list[str]
@@ -49,14 +50,14 @@ def change(store_url: str, artifacts: list[Path], journal: Path, seed: int, end:
 
 
 def watch(store_url: str, report: Path, end: float) -> None:
-    """Read again and again all that `live` names, and check it; write what was found to `report`."""
+    """Read again and again all that `live` names, and the newest version; write what was found to `report`."""
     store = open_store(store_url)
     readings, problems = 0, []
     while time.time() < end:
-        for version in _live(read_aliases(store, MODEL)[0]):
+        for version in {*_live(read_aliases(store, MODEL)[0]), *_newest(store)}:
             problem = _what_is_wrong(store, version)
-            # what is not live any more may be gone, and what was deleted can never be live again
-            if problem is not None and version in _live(read_aliases(store, MODEL)[0]):
+            # what was deleted meanwhile can be live nowhere, and never again
+            if problem is not None and version not in read_aliases(store, MODEL)[0].retired:
                 problems.append(problem)
             readings += problem is None
         time.sleep(0.01)
@@ -66,6 +67,18 @@ def watch(store_url: str, report: Path, end: float) -> None:
 def _live(aliases: Aliases) -> tuple[str, ...]:
     alias = aliases.aliases.get("live")
     return () if alias is None else alias.versions
+
+
+def _newest(store: Store) -> list[str]:
+    """Return the newest version that is complete, if it is among the newest few."""
+    numbers = sorted((int(name) for name in store.list_folders(versions_prefix(MODEL))), reverse=True)
+    for number in numbers[:FEW]:
+        try:
+            fetch_manifest(store, MODEL, str(number))
+        except (CorruptFile, VersionNotFound):  # nothing there yet, or a tombstone
+            continue
+        return [str(number)]
+    return []
 
 
 def _what_is_wrong(store: Store, version: str) -> str | None:

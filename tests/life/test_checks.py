@@ -71,6 +71,13 @@ def test_what_is_wrong_with_files_is_found(store: Store, tmp_path: Path) -> None
     ]
 
 
+def test_a_number_that_another_claimed_is_found(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "store" / file_key("m", "1", "claim")).write_bytes(b'{"id": "other", "at": ""}')
+
+    [problem] = problems_of(store, "m")
+    assert problem.startswith("models/m/versions/1/claim: of operation other")
+
+
 def test_what_was_acknowledged_and_is_not_there_is_found(store: Store) -> None:
     entries = [*TRIED, *DONE, Entry("c", "pin"), Entry("c", "pin", "done")]
 

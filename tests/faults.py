@@ -15,7 +15,8 @@ T = TypeVar("T")
 class FailingStore:
     """Hands on to `store` until the call number `fail_at`, counted from 1 over the kinds in `calls`.
 
-    With `once`, all later calls are handed on again; else the store stays down for those kinds.
+    With `once`, all later calls are handed on again; else the store stays down for those kinds. `fail` may do worse
+    than the StoreUnavailable that comes after it.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class FailingStore:
         *calls: str,
         after_doing: bool = False,
         once: bool = False,
+        fail: Callable[[], object] = lambda: None,
     ) -> None:
         self.url = store.url
         self.calls = 0
@@ -33,6 +35,7 @@ class FailingStore:
         self._kinds = calls or ("create", "replace", "delete")
         self._after_doing = after_doing
         self._once = once
+        self._fail = fail
 
     def begin_read(self, key: str) -> None:
         self._store.begin_read(key)
@@ -67,6 +70,9 @@ class FailingStore:
     def delete(self, key: str) -> None:
         self._call("delete", lambda: self._store.delete(key))
 
+    def sweep(self, prefix: str, *, remove: bool) -> list[ObjectInfo]:
+        return self._call("delete", lambda: self._store.sweep(prefix, remove=remove))
+
     def _call(self, kind: str, call: Callable[[], T]) -> T:
         if kind not in self._kinds:
             return call()
@@ -75,5 +81,6 @@ class FailingStore:
             return call()
         if self._after_doing and self.calls == self._fail_at:
             call()
+        self._fail()
         msg = f"{kind}: connection lost"
         raise StoreUnavailable(msg)

@@ -9,6 +9,7 @@ import click
 from export.cli.artifacts import publish, verify
 from export.cli.build import build
 from export.cli.profile import profile
+from export.cli.removal import delete, gc
 from export.cli.store import models, serve
 from export.cli.train import train
 from handlers import __version__
@@ -37,3 +38,5 @@ def cli() -> None:
 
 for _command in (train, build, verify, publish, serve, profile, models):
     cli.add_command(_command)
+for _command in (delete, gc):
+    models.add_command(_command)

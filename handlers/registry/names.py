@@ -43,14 +43,19 @@ def models_prefix() -> str:
     return "models/"
 
 
+def model_prefix(model: str) -> str:
+    """Return the prefix below which all of `model` lies."""
+    return f"models/{check_model_name(model)}/"
+
+
 def aliases_key(model: str) -> str:
     """Return the key of the object that holds all aliases of `model`."""
-    return f"models/{check_model_name(model)}/aliases.json"
+    return f"{model_prefix(model)}aliases.json"
 
 
 def versions_prefix(model: str) -> str:
     """Return the prefix below which every version of `model` has a folder."""
-    return f"models/{check_model_name(model)}/versions/"
+    return f"{model_prefix(model)}versions/"
 
 
 def file_key(model: str, version: str, file: str) -> str:

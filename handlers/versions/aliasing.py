@@ -3,6 +3,7 @@
 Each checks that the version may be named at all; whether it is good enough is `handlers.versions.promotion`'s question.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from handlers.errors import AliasPinned, NothingToChange, VersionInUse, VersionRetired
@@ -11,7 +12,7 @@ from handlers.registry.names import check_alias, check_version
 from handlers.registry.stores import Store
 from handlers.versions.changes import Asked, Operation, change_aliases
 
-__all__ = ["canary", "pin", "promote", "remove_alias", "retire", "rollback", "rollback_target"]
+__all__ = ["canary", "pin", "promote", "remove_alias", "retire", "rollback", "rollback_target", "versions_before"]
 
 
 def promote(  # noqa: PLR0913, PLR0917 - what a promotion is made of
@@ -82,8 +83,17 @@ def remove_alias(store: Store, model: str, alias: str, operation: Operation) -> 
     return change_aliases(store, model, operation, Asked("remove", check_alias(alias)), partial(_removed, alias))
 
 
-def retire(store: Store, model: str, version: str, operation: Operation) -> AliasChange:
+def retire(
+    store: Store, model: str, version: str, operation: Operation, check: Callable[[Aliases], None] | None = None
+) -> AliasChange:
     """Take a version out of what aliases may name, for ever.
+
+    Args:
+        store: Where the model is.
+        model: Its name.
+        version: The version.
+        operation: Who, and why.
+        check: Refuses for reasons of its own, with aliases as they are when it is done.
 
     Raises:
         VersionInUse: An alias names it.
@@ -91,18 +101,25 @@ def retire(store: Store, model: str, version: str, operation: Operation) -> Alia
         LambdaserveError: As `change_aliases`.
     """
     asked = Asked("retire", version=check_version(version))
-    return change_aliases(store, model, operation, asked, partial(_retired, version))
+    return change_aliases(store, model, operation, asked, partial(_retired, version, check))
 
 
 def rollback_target(aliases: Aliases, alias: str) -> Alias | None:
-    """Return what a rollback would let an alias name, None where the history knows nothing before.
+    """Return what a rollback would let an alias name, None where the history knows nothing before."""
+    present = alias_of(aliases, alias)
+    if present.canary is not None:
+        return Alias(version=present.version)
+    before = versions_before(aliases, alias)
+    return Alias(version=before[-1]) if before else None
+
+
+def versions_before(aliases: Aliases, alias: str) -> list[str]:
+    """Return the versions that an alias named before, in the order in which rollbacks would go to them from the end.
 
     Each promotion goes on a pile and each rollback takes one off: rolling back twice goes two promotions back.
     Versions that were retired meanwhile are passed over.
     """
     present = alias_of(aliases, alias)
-    if present.canary is not None:
-        return Alias(version=present.version)
     pile: list[str] = []
     for change in aliases.history:
         if change.alias != alias:
@@ -114,8 +131,7 @@ def rollback_target(aliases: Aliases, alias: str) -> Alias | None:
                 pile.pop()
         elif not pile or pile[-1] != change.after.version:
             pile.append(change.after.version)
-    before = [version for version in pile[:-1] if version not in aliases.retired and version != present.version]
-    return Alias(version=before[-1]) if before else None
+    return [version for version in pile[:-1] if version not in aliases.retired and version != present.version]
 
 
 def _promoted(alias: str, version: str, current: Aliases) -> Alias:
@@ -158,7 +174,7 @@ def _removed(alias: str, current: Aliases) -> None:
     _check_movable(alias, alias_of(current, alias))
 
 
-def _retired(version: str, current: Aliases) -> None:
+def _retired(version: str, check: Callable[[Aliases], None] | None, current: Aliases) -> None:
     if version in current.retired:
         msg = f"model {current.model!r}: version {version} retired already, expected another one"
         raise NothingToChange(msg)
@@ -169,6 +185,8 @@ def _retired(version: str, current: Aliases) -> None:
             "name it; let them name another one first"
         )
         raise VersionInUse(msg)
+    if check is not None:
+        check(current)
 
 
 def _check_not_retired(current: Aliases, version: str) -> None:

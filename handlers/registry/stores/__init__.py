@@ -122,6 +122,12 @@ class Store(Protocol):
             StoreUnavailable: The store could not be asked; the object may or may not be there.
         """
 
+    def sweep(self, prefix: str, *, remove: bool) -> list[ObjectInfo]:
+        """Return what writers that died left below `prefix`, seen by nobody else, and remove it if so asked.
+
+        The keys are not those of objects. `prefix` and errors as `list_folders`.
+        """
+
 
 def open_store(url: str) -> Store:
     """Return the store behind `file:///folder` or `s3://bucket[/prefix]`. The latter imports boto3 when first needed.

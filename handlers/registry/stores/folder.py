@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
-from uuid import uuid4
 
 from handlers.errors import InvalidSetting, ObjectChanged, ObjectExists, ObjectNotFound, StoreUnavailable
 from handlers.registry.stores import PIECE_BYTES, Described, ObjectInfo, Progress, Sink, StoredObject
 from handlers.registry.stores.keys import check_key, check_prefix, is_segment
+from handlers.registry.stores.temporary import find_abandoned, temporary_file
 
 __all__ = ["FolderStore"]
 
 _CHUNK_BYTES = 1 << 20
-_LOCK_FILE = ".lock"  # no key starts with a dot: neither this nor a temporary file can be read or listed
+_LOCK_FILE = ".lock"  # no key starts with a dot: it can be neither read nor listed
 
 
 @dataclass
@@ -116,7 +116,7 @@ class FolderStore:
         path = self.root / check_key(key)
         with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as source, _writing(path):
             _make_folders(path.parent)
-            with _temporary_file(path.parent) as file:
+            with temporary_file(path.parent) as file:
                 etag = _copy(source, file, progress)
                 try:
                     os.link(file.name, path)  # unlike a rename, it fails if the name is taken
@@ -138,7 +138,7 @@ class FolderStore:
             if present != etag:
                 msg = f"{path}: content {present}, expected {etag}; read it again"
                 raise ObjectChanged(msg)
-            with _temporary_file(path.parent) as file:
+            with temporary_file(path.parent) as file:
                 new_etag = _copy(io.BytesIO(data), file, None)
                 Path(file.name).replace(path)
             _sync_folder(path.parent)
@@ -153,6 +153,16 @@ class FolderStore:
             except (FileNotFoundError, NotADirectoryError):
                 return
             _sync_folder(path.parent)
+
+    def sweep(self, prefix: str, *, remove: bool) -> list[ObjectInfo]:
+        """See `Store.sweep`. Writers hold a lock on their files."""
+        folder = self.root / check_prefix(prefix)
+        with _writing(folder):
+            found = list(find_abandoned(folder, remove=remove))
+        return [
+            ObjectInfo(path.relative_to(self.root).as_posix(), info.st_size, info.st_mtime)
+            for path, info in sorted(found)
+        ]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -187,17 +197,6 @@ def _writing(path: Path) -> Iterator[None]:
     except OSError as error:
         msg = f"{path}: cannot be written ({error.strerror or error}), expected a folder with room and write permission"
         raise StoreUnavailable(msg) from error
-
-
-@contextmanager
-def _temporary_file(folder: Path) -> Iterator[BinaryIO]:
-    # not tempfile: that makes files which only their owner can read
-    path = folder / f".{uuid4().hex}"
-    try:
-        with path.open("xb") as file:
-            yield file
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _copy(source: BinaryIO, target: BinaryIO, progress: Progress | None) -> str:

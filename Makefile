@@ -8,7 +8,7 @@ LAMBDA_WHEELS := --python-version 3.13 --implementation cp --only-binary :all: \
 	--platform manylinux_2_28_$(shell uname -m) --platform manylinux_2_17_$(shell uname -m) --platform manylinux2014_$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format fuzz bench bench-warm bench-cold bench-models bench-throughput peers real-models sam-build sam-local deploy lock clean
+.PHONY: help setup demo test check format fuzz life bench bench-warm bench-cold bench-models bench-throughput peers real-models sam-build sam-local deploy lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,9 @@ format: .venv/installed ## Put all files into shape
 fuzz: .venv/installed ## The suite's fuzzing, ten times as long: 20,000 cases and more, none of a second
 	LAMBDASERVE_FUZZ_EXAMPLES=3000 $(RUN) -m pytest $(shell find tests/handlers/api -name test_fuzz.py) \
 		tests/handlers/api/test_conformance.py tests/handlers/api/test_memory.py
+
+life: .venv/installed ## What 16 processes, one killed each second, do to a model in a minute, in a folder and in S3; LIFE="4 10" takes fewer
+	$(RUN) -m tests.life $(LIFE)
 
 bench: ## Measure all, each figure beside its reference, and write benchmarks/results.md; a missed bar does not stop it
 	$(MAKE) --keep-going bench-warm bench-cold bench-throughput bench-models

@@ -9,6 +9,7 @@ import msgspec
 
 from handlers.errors import (
     ChangeRefused,
+    CorruptFile,
     LambdaserveError,
     ObjectExists,
     ObjectNotFound,
@@ -62,8 +63,11 @@ def finish(store: Store, claim: Claim, manifest: Manifest) -> Manifest:
             return _find_written(store, claim, numbered)
         except ChangeRefused:
             raise
-        except LambdaserveError:
+        except CorruptFile:  # as it says of what is not there
             raise error from None
+        except LambdaserveError:
+            msg = f"{error}; version {claim.version} may be published all the same, look whether it is listed"
+            raise StoreUnavailable(msg) from error
     return numbered
 
 

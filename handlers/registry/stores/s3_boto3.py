@@ -19,6 +19,7 @@ from handlers.errors import InvalidSetting, ObjectChanged, ObjectExists, StoreEr
 from handlers.registry.stores import PIECE_BYTES, Described, ObjectInfo, Progress, Sink, StoredObject
 from handlers.registry.stores.aws_session import open_session
 from handlers.registry.stores.keys import check_key, check_prefix, is_key, is_segment
+from handlers.registry.stores.s3_connection import Timeouts
 from handlers.registry.stores.s3_errors import FAILURES, explain, is_missing_object, status
 from handlers.registry.stores.s3_signing import open_signer, sign_put
 from handlers.registry.stores.s3_upload import WRITE_ID, Uploads
@@ -26,14 +27,17 @@ from handlers.registry.stores.s3_upload import WRITE_ID, Uploads
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import PutObjectRequestTypeDef
+    from mypy_boto3_s3.type_defs import (
+        GetObjectOutputTypeDef,
+        ListObjectsV2OutputTypeDef,
+        ListObjectsV2RequestPaginateTypeDef,
+        PutObjectRequestTypeDef,
+    )
 
 __all__ = ["Boto3Store"]
 
 _CONFIG = Config(
     signature_version="s3v4",
-    connect_timeout=3,
-    read_timeout=10,  # of silence, not for the whole body
     # Three times 10 s and two pauses at worst: a dead S3 shows as an error, not as a hanging publish.
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=32,  # 16 ranges in parallel, of two models, and what else goes on
@@ -41,7 +45,14 @@ _CONFIG = Config(
     # `a.b.s3.amazonaws.com`), else the bucket in the host name, as AWS prefers.
     s3={"addressing_style": "auto"},
 )
+_TIMEOUTS = Timeouts()
 _CONFLICT_WAITS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+
+
+class _BrokenAnswer(BotoCoreError):
+    """An answer whose head broke off: boto3 takes what came of it for all of it."""
+
+    fmt = "{found}"
 
 
 @dataclass
@@ -55,14 +66,15 @@ class Boto3Store:
     uploads: Uploads = field(repr=False)
 
     @classmethod
-    def open(cls, url: str, bucket: str, prefix: str) -> "Boto3Store":
+    def open(cls, url: str, bucket: str, prefix: str, timeouts: Timeouts = _TIMEOUTS) -> "Boto3Store":
         """Return the store; asks nothing of S3 yet.
 
         Raises:
             InvalidSetting: The AWS settings make no sense.
         """
+        limits = Config(connect_timeout=timeouts.connect_s, read_timeout=timeouts.read_s)
         try:
-            client = open_session().client("s3", config=_CONFIG)
+            client = open_session().client("s3", config=_CONFIG.merge(limits))
         except (BotoCoreError, ValueError) as error:
             msg = f"AWS settings: {error}, expected what boto3 needs to open {url}"
             raise InvalidSetting(msg) from error
@@ -71,8 +83,7 @@ class Boto3Store:
     def read(self, key: str) -> StoredObject:
         """See `Store.read`."""
         with self._asking(check_key(key)):
-            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
-            return StoredObject(answer["Body"].read(), answer["ETag"])
+            return _receive(self.client.get_object(Bucket=self.bucket, Key=self.prefix + key))
 
     def read_if_changed(self, key: str, etag: str) -> StoredObject | None:
         """See `Store.read_if_changed`."""
@@ -83,7 +94,7 @@ class Boto3Store:
                 if status(error) == HTTPStatus.NOT_MODIFIED:
                     return None
                 raise
-            return StoredObject(answer["Body"].read(), answer["ETag"])
+            return _receive(answer)
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """See `Store.read_range`."""
@@ -120,19 +131,18 @@ class Boto3Store:
     def list_folders(self, prefix: str) -> Iterator[str]:
         """See `Store.list_folders`."""
         full = self.prefix + check_prefix(prefix)
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=full, Delimiter="/")
         with self._asking(prefix):
+            pages = self._pages({"Bucket": self.bucket, "Prefix": full, "Delimiter": "/"})
             found = [folder["Prefix"][len(full) : -1] for page in pages for folder in page.get("CommonPrefixes", ())]
         return iter(sorted(filter(is_segment, found)))  # S3 sorts `a-b/` before `a/`
 
     def list_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """See `Store.list_objects`."""
         full = self.prefix + check_prefix(prefix)
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=full)
         with self._asking(prefix):
             found = [
                 ObjectInfo(entry["Key"].removeprefix(self.prefix), entry["Size"], entry["LastModified"].timestamp())
-                for page in pages
+                for page in self._pages({"Bucket": self.bucket, "Prefix": full})
                 for entry in page.get("Contents", ())
             ]
         return iter(sorted((info for info in found if is_key(info.key)), key=lambda info: info.key))
@@ -141,9 +151,17 @@ class Boto3Store:
         """See `Store.describe`. S3 keeps the SHA-256 of what was sent with it, and has checked it then."""
         with self._asking(check_key(key)):
             found = self.client.head_object(Bucket=self.bucket, Key=self.prefix + key, ChecksumMode="ENABLED")
+            if "ETag" not in found:
+                raise _BrokenAnswer(found="an answer that breaks off")
         kept = found.get("ChecksumSHA256", "")
         of_parts = "-" in kept  # the hash of hashes, of an object that was sent in several requests
         return Described(found["ContentLength"], base64.b64decode(kept).hex() if kept and not of_parts else None)
+
+    def _pages(self, request: "ListObjectsV2RequestPaginateTypeDef") -> "Iterator[ListObjectsV2OutputTypeDef]":
+        for page in self.client.get_paginator("list_objects_v2").paginate(**request):
+            if "IsTruncated" not in page:  # each has it: that nothing is left is only believed of a whole answer
+                raise _BrokenAnswer(found="a list that breaks off")
+            yield page
 
     def create(self, key: str, content: bytes | Path, progress: Progress | None = None) -> str:
         """See `Store.create`. S3 takes at most 5 GiB in one request."""
@@ -186,7 +204,10 @@ class Boto3Store:
         """Write if the condition in `request` holds and return the etag, else raise `refusal`."""
         with self._asking(key):
             try:
-                return self._put_decided(request, body)
+                etag = self._put_decided(request, body) or self._etag_of_write(request)
+                if etag is None:
+                    raise _BrokenAnswer(found="an answer that breaks off, and then another write")
+                return etag  # noqa: TRY300 - what follows is for refusals
             except ClientError as error:
                 missing = "IfMatch" in request and is_missing_object(error)
                 if status(error) != HTTPStatus.PRECONDITION_FAILED and not missing:
@@ -200,14 +221,17 @@ class Boto3Store:
                     raise StoreUnavailable(msg) from error
                 raise refusal from error
 
-    def _put_decided(self, request: "PutObjectRequestTypeDef", body: IO[bytes]) -> str:
-        """Write as soon as no other write to the key is under way (until then S3 answers 409), if that is soon."""
+    def _put_decided(self, request: "PutObjectRequestTypeDef", body: IO[bytes]) -> str | None:
+        """Write as soon as no other write to the key is under way (until then S3 answers 409), if that is soon.
+
+        Returns the etag, None if the answer broke off before it.
+        """
         request["Body"] = body
         waits_s = iter(_CONFLICT_WAITS_S)
         while True:
             body.seek(0)
             try:
-                return self.client.put_object(**request)["ETag"]
+                return self.client.put_object(**request).get("ETag")
             except ClientError as error:
                 wait_s = next(waits_s, None)
                 if status(error) != HTTPStatus.CONFLICT or wait_s is None:
@@ -222,6 +246,8 @@ class Boto3Store:
             if is_missing_object(error):
                 return None
             raise
+        if "ETag" not in stored:
+            raise _BrokenAnswer(found="an answer that breaks off")
         return stored["ETag"] if stored["Metadata"].get(WRITE_ID) == request["Metadata"][WRITE_ID] else None
 
     @contextmanager
@@ -230,3 +256,9 @@ class Boto3Store:
             yield
         except FAILURES as error:
             raise explain(error, f"{self.url}/{key}", self.bucket) from error
+
+
+def _receive(answer: "GetObjectOutputTypeDef") -> StoredObject:
+    if not answer.get("ETag"):  # to replace what has none would be to replace whatever is there
+        raise _BrokenAnswer(found="an object without ETag")
+    return StoredObject(answer["Body"].read(), answer["ETag"])

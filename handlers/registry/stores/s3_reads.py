@@ -255,7 +255,11 @@ def _receive_page(connection: Connection, head: Head) -> bytes:
 
 
 def _receive_object(connection: Connection, head: Head) -> StoredObject:
-    return StoredObject(_receive(connection, _body_bytes(head)), head.headers.get("etag", ""))
+    size_bytes, etag = _body_bytes(head), head.headers.get("etag")
+    if not etag:  # to replace what has none would be to replace whatever is there
+        msg = "an object without ETag"
+        raise BrokenAnswer(msg)
+    return StoredObject(_receive(connection, size_bytes), etag)
 
 
 def _receive(connection: Connection, size_bytes: int) -> bytes:

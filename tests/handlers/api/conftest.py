@@ -10,6 +10,7 @@ import pytest
 from handlers.api.app import create_app
 from handlers.api.service import Service
 from handlers.registry.models import Models
+from handlers.registry.stores import Store
 from handlers.settings import Settings
 from handlers.tasks.datatypes import NUMPY_TYPES
 from handlers.telemetry import Telemetry
@@ -88,10 +89,10 @@ class _Nowhere(io.StringIO):
         return len(text)
 
 
-def make_service(settings: Settings) -> Service:
-    """Return a service that keeps its log and its metrics to itself."""
+def make_service(settings: Settings, store: Store | None = None) -> Service:
+    """Return a service that keeps its log and its metrics to itself. `store`: that of the settings, if it is open."""
     telemetry = Telemetry("INFO", log_stream=_Nowhere(), emit_metrics=False)
-    return Service(Models(settings, telemetry), telemetry, MAX_BODY_BYTES)
+    return Service(Models(settings, telemetry, store=store), telemetry, MAX_BODY_BYTES)
 
 
 @pytest.fixture

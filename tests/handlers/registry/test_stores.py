@@ -1,20 +1,15 @@
 """What every store promises, asked of a folder and of a real S3 API; and what only one of them can get wrong."""
 
-import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -29,6 +24,7 @@ from handlers.errors import (
 )
 from handlers.registry.stores import Store, open_store
 from tests.handlers.registry.pieces import Pieces
+from tests.servers.faults import Fault, FaultyProxy, refusal, running_proxy, scripted
 from tests.servers.s3 import S3Server
 
 ROOT = Path(__file__).parents[3]
@@ -485,85 +481,6 @@ def test_a_store_at_the_root_of_a_dotted_bucket_works(s3_environment: S3Server) 
 
 
 @dataclass
-class Fault:
-    """What the proxy does instead of handing on: forward and throw the answer away, or answer itself, or neither."""
-
-    method: str
-    forward: bool = False
-    then: Callable[[], object] = lambda: None
-    answer: bytes = b""  # none: the connection is dropped
-
-
-class FaultyProxy(ThreadingHTTPServer):
-    """Stands before the S3 server and does the next of `faults`, if it is for the method of the request."""
-
-    daemon_threads = True
-
-    def __init__(self, endpoint: str) -> None:
-        super().__init__(("127.0.0.1", 0), ProxyHandler)
-        self.upstream = urlsplit(endpoint).netloc
-        self.faults: deque[Fault] = deque()
-        self.methods: list[str] = []
-
-
-class ProxyHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: FaultyProxy
-
-    def do_PUT(self) -> None:  # the name is http.server's
-        self.server.methods.append(self.command)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        faults = self.server.faults
-        fault = faults.popleft() if faults and faults[0].method == self.command else None
-        if fault is None or fault.forward:
-            status, headers, answer = self.forward(body)
-        if fault is not None:
-            fault.then()
-            self.wfile.write(fault.answer)
-            self.close_connection = True
-            return
-        self.send_response_only(status)
-        for name, value in headers:
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(answer)
-
-    do_GET = do_HEAD = do_PUT  # noqa: N815
-
-    def forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        connection = http.client.HTTPConnection(self.server.upstream)
-        headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
-        connection.request(self.command, self.path, body, headers)
-        answer = connection.getresponse()
-        data = answer.read()
-        connection.close()
-        return answer.status, [pair for pair in answer.getheaders() if pair[0].lower() != "transfer-encoding"], data
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is http.server's
-        pass
-
-
-@contextmanager
-def faulty_proxy(endpoint: str) -> Iterator[FaultyProxy]:
-    with FaultyProxy(endpoint) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            proxy.shutdown()
-            thread.join()
-
-
-def xml_answer(status: int, body: str) -> bytes:
-    return f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
-
-
-def error_answer(status: int, code: str) -> bytes:
-    return xml_answer(status, f"<Error><Code>{code}</Code><Message>so says the proxy</Message></Error>")
-
-
-@dataclass
 class Behind:
     """A store behind a proxy, and the same store without one."""
 
@@ -582,17 +499,17 @@ def behind(
     direct = open_store(url)
     with pytest.raises(ObjectChanged):
         direct.replace("none", b"", "etag")  # boto3 looks at the environment when it is first needed: now
-    with faulty_proxy(s3_environment.endpoint) as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{proxy.server_port}")
+    with running_proxy(s3_environment.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
         yield Behind(open_store(url), direct, proxy)
 
 
 def test_a_create_whose_answer_is_lost_is_done_once(behind: Behind) -> None:
-    behind.proxy.faults.append(Fault("PUT", forward=True))
+    behind.proxy.arm(Fault("lost answer", "PUT"))
 
     etag = behind.store.create("a", b"mine")
 
-    assert behind.proxy.methods == ["PUT", "PUT", "HEAD"]
+    assert [method for method, _ in behind.proxy.requests] == ["PUT", "PUT", "HEAD"]
     assert behind.direct.read("a").data == b"mine"
     assert behind.direct.read("a").etag == etag
     with pytest.raises(ObjectExists):
@@ -600,7 +517,7 @@ def test_a_create_whose_answer_is_lost_is_done_once(behind: Behind) -> None:
 
 
 def test_a_create_that_is_lost_and_overtaken_by_the_same_content_is_refused(behind: Behind) -> None:
-    behind.proxy.faults.append(Fault("PUT", then=lambda: behind.direct.create("a", b"same")))
+    behind.proxy.arm(Fault("dropped request", "PUT", meanwhile=lambda: behind.direct.create("a", b"same")))
 
     with pytest.raises(ObjectExists):
         behind.store.create("a", b"same")
@@ -608,11 +525,11 @@ def test_a_create_that_is_lost_and_overtaken_by_the_same_content_is_refused(behi
 
 def test_a_replace_whose_answer_is_lost_is_done_once(behind: Behind) -> None:
     before = behind.direct.create("a", b"before")
-    behind.proxy.faults.append(Fault("PUT", forward=True))
+    behind.proxy.arm(Fault("lost answer", "PUT"))
 
     etag = behind.store.replace("a", b"after", before)
 
-    assert behind.proxy.methods == ["PUT", "PUT", "HEAD"]
+    assert [method for method, _ in behind.proxy.requests] == ["PUT", "PUT", "HEAD"]
     assert behind.direct.read("a").data == b"after"
     assert behind.direct.read("a").etag == etag
 
@@ -623,29 +540,29 @@ def test_a_replace_that_may_have_been_overwritten_is_not_called_refused(behind: 
     def write_another() -> None:
         behind.direct.replace("a", b"another", behind.direct.read("a").etag)
 
-    behind.proxy.faults.append(Fault("PUT", forward=True, then=write_another))
+    behind.proxy.arm(Fault("lost answer", "PUT", meanwhile=write_another))
 
     with pytest.raises(StoreUnavailable, match="no answer and then another write"):
         behind.store.replace("a", b"mine", before)
 
 
 def test_a_conflict_is_tried_again(behind: Behind) -> None:
-    conflict = Fault("PUT", answer=error_answer(409, "ConditionalRequestConflict"))
-    behind.proxy.faults.extend([conflict, conflict])
+    behind.proxy.arm(Fault("409", "PUT", times=2))
 
     etag = behind.store.create("a", b"x")
-    behind.proxy.faults.append(conflict)
+    behind.proxy.arm(Fault("409", "PUT"))
     behind.store.replace("a", b"y", etag)
 
     assert behind.direct.read("a").data == b"y"
-    behind.proxy.faults.extend([conflict] * 20)
+    behind.proxy.heal()
+    behind.proxy.arm(Fault("409", "PUT", times=None))
     with pytest.raises(StoreUnavailable, match="ConditionalRequestConflict"):
         behind.store.create("b", b"x")
-    assert len(behind.proxy.faults) > 10
+    assert behind.proxy.hits < 10
 
 
 def test_a_missing_object_to_replace_has_changed(behind: Behind) -> None:
-    behind.proxy.faults.append(Fault("PUT", answer=error_answer(404, "NoSuchKey")))  # AWS says 404, others 412
+    behind.proxy.arm(Fault("scripted", "PUT", answer=refusal(404, "NoSuchKey")))  # AWS says 404, others 412
 
     with pytest.raises(ObjectChanged):
         behind.store.replace("a", b"x", "etag")
@@ -653,7 +570,7 @@ def test_a_missing_object_to_replace_has_changed(behind: Behind) -> None:
 
 def test_a_missing_bucket_is_not_taken_for_a_missing_object(behind: Behind) -> None:
     # by hand, because the server of the tests says 412 here
-    behind.proxy.faults.append(Fault("PUT", answer=error_answer(404, "NoSuchBucket")))
+    behind.proxy.arm(Fault("scripted", "PUT", answer=refusal(404, "NoSuchBucket")))
 
     with pytest.raises(StoreUnavailable, match="no bucket"):
         behind.store.replace("a", b"x", "etag")
@@ -662,12 +579,12 @@ def test_a_missing_bucket_is_not_taken_for_a_missing_object(behind: Behind) -> N
 def test_a_file_that_is_sent_twice_is_counted_once(behind: Behind, tmp_path: Path) -> None:
     content = os.urandom(3 * MIB)
     (tmp_path / "file").write_bytes(content)
-    behind.proxy.faults.extend([Fault("PUT"), Fault("PUT", answer=error_answer(409, "ConditionalRequestConflict"))])
+    behind.proxy.arm(Fault("dropped request", "PUT"), Fault("409", "PUT", nth=2))
     steps: list[int] = []
 
     behind.store.create("a", tmp_path / "file", steps.append)
 
-    assert behind.proxy.methods == ["PUT"] * 3
+    assert [method for method, _ in behind.proxy.requests] == ["PUT"] * 3
     assert sum(steps) == len(content)
     assert min(steps) > 0
     assert behind.direct.read("a").data == content
@@ -690,7 +607,8 @@ def test_folders_are_sorted_by_name_where_s3_sorts_them_with_the_slash(behind: B
     names = ["a-b", "a.b", "a"]  # the order of AWS: - and . come before /
     prefix = behind.store.url.partition("://")[2].partition("/")[2]
     folders = "".join(f"<CommonPrefixes><Prefix>{prefix}/{name}/</Prefix></CommonPrefixes>" for name in names)
-    behind.proxy.faults.append(Fault("GET", answer=xml_answer(200, f"<ListBucketResult>{folders}</ListBucketResult>")))
+    page = f"<ListBucketResult><IsTruncated>false</IsTruncated>{folders}</ListBucketResult>"
+    behind.proxy.arm(Fault("scripted", "GET", answer=scripted(200, page)))
 
     assert list(behind.store.list_folders("")) == ["a", "a-b", "a.b"]
 
@@ -706,33 +624,30 @@ def test_a_body_that_breaks_off_is_unavailable(behind: Behind) -> None:
     ]
 
     for ask in asks:
-        behind.proxy.faults.clear()
-        behind.proxy.faults.extend([Fault("GET", answer=broken)] * 3)  # boto3 gives up after one
+        behind.proxy.arm(Fault("scripted", "GET", times=None, answer=broken))
         with pytest.raises(StoreUnavailable, match=rf"^{behind.store.url}/a: .*, expected an answer from S3"):
             ask()
 
 
 def test_a_server_error_is_tried_again_and_then_unavailable(behind: Behind) -> None:
     behind.direct.create("a", b"x")
-    sick = Fault("GET", answer=error_answer(503, "SlowDown"))
-    behind.proxy.faults.append(sick)
+    behind.proxy.arm(Fault("503 SlowDown", "GET"))
     assert behind.store.read("a").data == b"x"
 
-    behind.proxy.faults.extend([sick] * 10)
+    behind.proxy.arm(Fault("503 SlowDown", "GET", times=None))
     with pytest.raises(StoreUnavailable, match=rf"^{behind.store.url}/a: SlowDown .*\(HTTP 503\)"):
         behind.store.read("a")
 
 
 def test_an_answer_that_is_not_from_s3_is_unavailable(behind: Behind) -> None:
-    hello = Fault("GET", answer=b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n<hello>")
-    behind.proxy.faults.extend([hello] * 10)
+    behind.proxy.arm(Fault("scripted", "GET", times=None, answer=scripted(200, "<hello>")))
 
     with pytest.raises(StoreUnavailable, match=rf"^{behind.store.url}/: "):
         behind.store.list_folders("")
 
 
 def test_a_403_for_a_key_says_that_the_key_may_be_missing(behind: Behind) -> None:
-    behind.proxy.faults.append(Fault("GET", answer=error_answer(403, "AccessDenied")))
+    behind.proxy.arm(Fault("scripted", "GET", answer=refusal(403, "AccessDenied")))
 
     with pytest.raises(StoreUnavailable, match=r"AccessDenied.*missing key.*s3:ListBucket"):
         behind.store.read("a")

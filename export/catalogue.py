@@ -25,13 +25,17 @@ class ListedModel(msgspec.Struct, frozen=True):
 
 
 class ShownModel(msgspec.Struct, frozen=True):
-    """A model with all its versions, oldest first, its last changes, newest first, and the manifest of what is live."""
+    """A model with all its versions, oldest first, its last changes, newest first, and the manifest of what is live.
+
+    `problem` says why that cannot be read, where it cannot.
+    """
 
     model: str
     aliases: dict[str, Alias]
     versions: list[VersionState]
     changes: list[AliasChange]
     live: Manifest | None
+    problem: str | None
 
     @property
     def document(self) -> dict[str, object]:
@@ -43,6 +47,7 @@ class ShownModel(msgspec.Struct, frozen=True):
             "aliases": self.aliases,
             "versions": self.versions,
             "changes": self.changes,
+            "problem": self.problem,
         }
 
 
@@ -76,14 +81,19 @@ def show_model(store: Store, model: str) -> ShownModel:
 
     Raises:
         ModelNotFound: There is no such model.
-        ArtifactError: Its aliases, or the manifest of what is live, are not what was written.
+        ArtifactError: Its aliases are not what was written.
         StoreUnavailable: The store could not be asked.
     """
     _check_known(store, model)
     aliases = read_aliases(store, model)[0]
-    live = fetch_manifest(store, model, aliases.aliases["live"].version) if "live" in aliases.aliases else None
+    live, problem = None, None
+    if "live" in aliases.aliases:
+        try:
+            live = fetch_manifest(store, model, aliases.aliases["live"].version)
+        except (ArtifactError, VersionNotFound) as error:
+            problem = str(error)
     changes = [*reversed(aliases.history[-_LAST_CHANGES:])]
-    return ShownModel(model, aliases.aliases, list_versions(store, model, aliases), changes, live)
+    return ShownModel(model, aliases.aliases, list_versions(store, model, aliases), changes, live, problem)
 
 
 def list_changes(store: Store, model: str) -> list[AliasChange]:

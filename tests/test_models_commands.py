@@ -11,6 +11,7 @@ import pytest
 
 from export.identity import who
 from handlers.registry.aliases import read_aliases
+from handlers.registry.names import file_key
 from handlers.registry.stores import open_store
 from handlers.versions.aliasing import retire
 from tests.aliases import point_alias
@@ -214,6 +215,21 @@ def test_a_model_of_which_nothing_is_live_is_shown_without_a_manifest(at_home: O
     assert isinstance(shown, dict)
     assert (shown["aliases"], len(shown["versions"]), "variants" in shown) == ({}, 4, False)
     assert "m: no alias" in at_home.run("show", "m").stdout
+
+
+def test_a_model_whose_live_version_cannot_be_read_is_shown_with_the_problem(operator: Operator) -> None:
+    key = file_key("m", "1", "manifest.json")
+    open_store(operator.store).delete(key)
+
+    shown = operator.result("show", "m")
+    said = operator.run("show", "m")
+
+    assert isinstance(shown, dict)
+    assert (shown["problem"].partition(":")[0], shown["aliases"]) == (key, {"live": {"version": "1"}})
+    assert shown["versions"][0]["state"] == "unfinished"
+    assert said.returncode == 0
+    assert f"lambdaserve: {key}: missing" in said.stderr
+    assert "m: live -> 1" in said.stdout
 
 
 def test_a_version_is_shown_by_number_and_by_alias(at_home: Operator) -> None:

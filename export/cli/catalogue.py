@@ -54,6 +54,8 @@ def show(model: str, version: str | None, store: str, as_json: bool) -> None:
             print_json(shown.document)
             return
         console.print(to_versions_table(shown))
+        if shown.problem is not None:
+            click.echo(f"lambdaserve: {shown.problem}", err=True)
         if shown.live is not None:
             console.print(to_version_table(shown.live))
         console.print(to_changes_table(model, shown.changes, last=True))

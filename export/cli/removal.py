@@ -5,6 +5,7 @@ import sys
 import click
 from rich.console import Console
 
+from export.cli.changes import begin_operation, changing
 from export.cli.output import STORE_HELP, print_json, refusals
 from export.progress import Progress
 
@@ -14,23 +15,17 @@ __all__ = ["delete", "gc"]
 @click.command()
 @click.argument("model")
 @click.argument("version")
-@click.option("--store", required=True, help=STORE_HELP)
-@click.option("--reason", default="", help="Why, for the history.")
-@click.option("--operation", help="Id of this operation: asked for again with the same id, it is not done twice.")
-@click.option("--json", "as_json", is_flag=True, help="Print the entry in the history as JSON.")
+@changing
 def delete(model: str, version: str, store: str, reason: str, operation: str | None, as_json: bool) -> None:
     """Delete VERSION of MODEL, for ever: its number is never used again.
 
     Refused while an alias names it. It can be interrupted at any time: ask again, or leave the rest to `gc`.
     """
     with refusals():
-        from export.identity import who
         from handlers.registry.stores import open_store
-        from handlers.versions.changes import Operation
         from handlers.versions.removal import delete_version
 
-        asked = Operation(who(), reason, operation) if operation else Operation(who(), reason)
-        change = delete_version(open_store(store), model, version, asked)
+        change = delete_version(open_store(store), model, version, begin_operation(reason, operation))
         if as_json:
             print_json(change)
         else:

@@ -77,7 +77,7 @@ format: .venv/installed ## Put all files into shape
 
 fuzz: .venv/installed ## The suite's fuzzing, ten times as long: 20,000 cases and more, none of a second
 	LAMBDASERVE_FUZZ_EXAMPLES=3000 $(RUN) -m pytest $(shell find tests/handlers/api -name test_fuzz.py) \
-		tests/handlers/api/test_conformance.py tests/handlers/api/test_memory.py
+		tests/handlers/api/test_conformance.py tests/handlers/api/management/test_conformance.py tests/handlers/api/test_memory.py
 
 bench: ## Measure all, each figure beside its reference, and write benchmarks/results.md; a missed bar does not stop it
 	$(MAKE) --keep-going bench-warm bench-cold bench-throughput bench-models

@@ -77,7 +77,7 @@ format: .venv/installed ## Put all files into shape
 
 fuzz: .venv/installed ## The suite's fuzzing, ten times as long: 20,000 cases and more, none of a second
 	LAMBDASERVE_FUZZ_EXAMPLES=3000 $(RUN) -m pytest $(shell find tests/handlers/api -name test_fuzz.py) \
-		tests/handlers/api/test_conformance.py tests/handlers/api/test_memory.py
+		tests/handlers/api/test_conformance.py tests/handlers/api/management/test_conformance.py tests/handlers/api/test_memory.py
 
 life: .venv/installed ## What 16 processes, one killed each second, do to a model in a minute, in a folder and in S3; LIFE="4 10" takes fewer
 	$(RUN) -m tests.life $(LIFE)

@@ -23,6 +23,8 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     409: {"model": Refusal, "description": "Not as things stand; `code` says why"},
     412: {"model": Refusal, "description": "The aliases are not those that If-Match names"},
     413: {"model": Refusal, "description": "The body is too large"},
+    415: {"model": Refusal, "description": "The body has a Content-Encoding that is not read here"},
+    501: {"model": Refusal, "description": "Uploads need a store in S3"},
     503: {"model": Refusal, "description": "The store could not be asked; with the same Idempotency-Key, try again"},
 }
 """What routes that change something may answer."""

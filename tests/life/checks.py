@@ -10,12 +10,13 @@ from handlers.errors import LambdaserveError, ObjectNotFound, VersionNotFound
 from handlers.registry.aliases import Aliases, read_aliases
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE, Manifest
-from handlers.registry.names import file_key, versions_prefix
+from handlers.registry.names import aliases_key, file_key, model_prefix, versions_prefix
 from handlers.registry.stores import Store
+from handlers.registry.stores.folder import FolderStore
 from handlers.versions.changes import apply_change, describe
 from handlers.versions.claims import CLAIM_FILE
 
-__all__ = ["problems_of", "visible_versions"]
+__all__ = ["leftovers", "problems_of", "visible_versions"]
 
 
 def problems_of(store: Store, model: str) -> list[str]:
@@ -84,3 +85,28 @@ def _file_problems(store: Store, manifest: Manifest) -> Iterator[str]:
             continue
         if (len(data), hashlib.sha256(data).hexdigest()) != (entry.size, entry.sha256):
             yield f"{key}: {len(data)} bytes, other than its manifest says"
+
+
+def leftovers(store: Store, model: str) -> Iterator[str]:
+    """Yield what nothing names: after `gc` best nothing. A folder may hide one file, its lock."""
+    visible, _ = visible_versions(store, model)
+    prefix = versions_prefix(model)
+    for info in store.list_objects(model_prefix(model)):
+        version, _, name = info.key.removeprefix(prefix).partition("/")
+        named = {CLAIM_FILE, MANIFEST_FILE, *(visible[version].files if version in visible else ())}
+        if info.key != aliases_key(model) and name not in named:
+            yield f"{info.key}: {info.size} bytes that nothing names"
+    for version in store.list_folders(prefix):
+        if not _is_there(store, file_key(model, version, MANIFEST_FILE)):
+            yield f"version {version}: neither finished nor closed"
+    if isinstance(store, FolderStore):
+        hidden = {path.relative_to(store.root).as_posix() for path in store.root.rglob(".*")}
+        yield from (f"{path}: hidden in the store" for path in sorted(hidden - {".lock"}))
+
+
+def _is_there(store: Store, key: str) -> bool:
+    try:
+        store.read(key)
+    except ObjectNotFound:
+        return False
+    return True

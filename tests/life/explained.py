@@ -10,8 +10,8 @@ from tests.life.processes import CRASHED
 
 __all__ = ["unexplained"]
 
-CHANGES = {"promote", "canary", "rollback", "pin", "unpin", "remove"}
-"""Kinds of operations each of which is one change in the history, of that name."""
+CHANGES = {kind: kind for kind in ("promote", "canary", "rollback", "pin", "unpin", "remove")} | {"delete": "retire"}
+"""Kinds of operations each of which is one change in the history, and the action of that."""
 
 
 def unexplained(store: Store, model: str, entries: list[Entry]) -> Iterator[str]:
@@ -22,10 +22,10 @@ def unexplained(store: Store, model: str, entries: list[Entry]) -> Iterator[str]
     for entry in entries:
         if entry.outcome.startswith(CRASHED):
             yield f"{entry.kind}: {entry.outcome}"
-        if entry.outcome == "done" and entry.kind in CHANGES and actions.get(entry.id) != entry.kind:
+        if entry.outcome == "done" and entry.kind in CHANGES and actions.get(entry.id) != CHANGES[entry.kind]:
             yield f"operation {entry.id}: {entry.kind} acknowledged, {actions.get(entry.id)} in the history"
     for change in history:
-        if change.id not in tried:
+        if change.id not in tried and tried.get(change.id.partition("-")[0]) != "collect":  # `-` and the version
             yield f"operation {change.id}: {change.action} in the history, tried by nobody"
     numbers = Counter(entry.version for entry in entries if entry.outcome == "done" and entry.version is not None)
     yield from (f"version {number}: published {count} times" for number, count in numbers.items() if count > 1)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from export.publish import Published
 from handlers.errors import CorruptFile, LambdaserveError, VersionNotFound
-from handlers.registry.aliases import Aliases, read_aliases
+from handlers.registry.aliases import AliasChange, Aliases, read_aliases
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.names import file_key, versions_prefix
 from handlers.registry.stores import Store, open_store
@@ -41,7 +42,10 @@ def change(store_url: str, artifacts: list[Path], journal: Path, seed: int, end:
         book.write(Entry(operation.id, kind))
         outcome, version = "done", None
         try:
-            version = OPERATIONS[kind][1](hand, operation)
+            made = OPERATIONS[kind][1](hand, operation)
+            version = made.version if isinstance(made, Published) else None
+            if isinstance(made, AliasChange) and made.id != operation.id:
+                outcome = "done by another"  # who retired a version that this brought to its end
         except LambdaserveError as error:
             outcome = error.code
         except Exception:  # noqa: BLE001 - whatever it is, it is told, and counts as wrong

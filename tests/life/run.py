@@ -13,12 +13,13 @@ import numpy as np
 
 from handlers.registry.aliases import read_aliases
 from handlers.registry.stores import open_store
+from handlers.versions.changes import Operation
 from tests.artifacts import make_artifact
 from tests.graphs import affine
-from tests.life.checks import problems_of
+from tests.life.checks import leftovers, problems_of
 from tests.life.explained import unexplained
 from tests.life.journal import Entry, read_journals
-from tests.life.operations import MODEL
+from tests.life.operations import MODEL, collect_all
 from tests.life.processes import Watched, change, watch
 
 __all__ = ["Life", "live"]
@@ -61,9 +62,12 @@ def live(store_url: str, folder: Path, processes: int, duration_s: float, seed: 
     late = crowd.join(watcher)
     took_s = time.monotonic() - begin
     store = open_store(store_url)
-    entries = read_journals(folder)
+    last = Operation("life", "the last one")
+    collect_all(store, last, keep=0)
+    entries = [*read_journals(folder), Entry(last.id, "collect")]
     watched = msgspec.json.decode((folder / "watched.json").read_bytes(), type=Watched)
     problems = [*late, *watched.problems, *problems_of(store, MODEL), *unexplained(store, MODEL, entries)]
+    problems += leftovers(store, MODEL)
     return Life(entries, killed, took_s, len(read_aliases(store, MODEL)[0].history), watched, problems)
 
 

@@ -1,5 +1,6 @@
 """What publishers and operators meet while the store fails: it is done, or it is reported; nothing half done shows."""
 
+import contextlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +11,17 @@ from rich.console import Console
 
 from export.progress import Progress
 from export.publish import Published, publish
-from handlers.errors import CorruptFile, ObjectExists, StoreUnavailable
+from handlers.errors import CorruptFile, LambdaserveError, ObjectExists, StoreUnavailable
 from handlers.registry.aliases import read_aliases
 from handlers.registry.manifest import MANIFEST_FILE
+from handlers.registry.names import file_key
 from handlers.versions.aliasing import promote
 from handlers.versions.changes import Operation
+from handlers.versions.removal import delete_version
 from tests.artifacts import make_artifact
 from tests.graphs import affine
-from tests.life.checks import problems_of, visible_versions
+from tests.life.checks import leftovers, problems_of, visible_versions
+from tests.life.operations import collect_all
 from tests.outages.conftest import Behind, Client
 from tests.servers.faults import FAULTS, Fault, FaultKind, scripted
 
@@ -236,3 +240,69 @@ def test_a_promotion_that_cannot_read_changes_nothing(
 
     assert live(behind) == "1"
     assert promotion() == ONCE
+
+
+@pytest.fixture
+def deletable(behind: Behind, artifact: Path) -> Behind:
+    """Two versions, the second of which is live."""
+    for _ in range(2):
+        published(behind, artifact)
+    return behind
+
+
+def what_is_left_of_the_first(behind: Behind) -> list[str]:
+    assert (live(behind), visible(behind)) == ("2", ["2"])
+    return [info.key.rpartition("/")[2] for info in behind.direct.list_objects(file_key("m", "1", ""))]
+
+
+STEPS = [("PUT", "aliases.json"), ("PUT", "manifest.json"), ("DELETE", "")]
+"""Of a deletion: retired, buried, its files removed. None of them can be refused for a conflict but the first two."""
+
+
+@pytest.mark.parametrize(("method", "key"), STEPS)
+@pytest.mark.parametrize("kind", [*HARMLESS, *RETRIED, "412"])
+def test_a_deletion_gets_over_what_passes(deletable: Behind, kind: FaultKind, method: str, key: str) -> None:
+    if method == "DELETE" and kind in {"409", "412"}:
+        pytest.skip("S3 refuses no removal so")
+    deletable.proxy.arm(Fault(kind, method, key))
+
+    delete_version(deletable.store, "m", "1", Operation("ada@host"))
+
+    assert deletable.proxy.hits == 1
+    assert what_is_left_of_the_first(deletable) == ["claim", "manifest.json"]
+
+
+@pytest.mark.parametrize(("method", "key"), STEPS)
+@pytest.mark.parametrize("kind", [*RETRIED, "flipped request"])
+def test_a_deletion_that_fails_is_brought_to_its_end_by_whoever_asks_again(
+    deletable: Behind, kind: FaultKind, method: str, key: str
+) -> None:
+    deletable.proxy.arm(Fault(kind, method, key, times=None))
+    with contextlib.suppress(StoreUnavailable):
+        delete_version(deletable.store, "m", "1", Operation("ada@host"))
+    assert problems_of(deletable.direct, "m") == []
+    deletable.proxy.heal()
+
+    delete_version(deletable.store, "m", "1", Operation("bob@host"))
+
+    assert what_is_left_of_the_first(deletable) == ["claim", "manifest.json"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@pytest.mark.parametrize("kind", [*RETRIED, "412", "truncated head"])
+def test_a_collection_that_fails_is_brought_to_its_end_by_the_next(
+    deletable: Behind, artifact: Path, kind: FaultKind, method: str
+) -> None:
+    published(deletable, artifact)  # 3, which would be rolled back to 2
+    deletable.direct.create(file_key("m", "4", "claim"), b"{}")
+    deletable.direct.create(file_key("m", "4", "fp32.onnx"), b"given up")
+    deletable.proxy.arm(Fault(kind, method, nth=2, times=3))
+    with contextlib.suppress(LambdaserveError):
+        collect_all(deletable.store, Operation("ada@host"), keep=0)
+    assert problems_of(deletable.direct, "m") == []
+    deletable.proxy.heal()
+
+    collect_all(deletable.store, Operation("bob@host"), keep=0)
+
+    assert (live(deletable), visible(deletable)) == ("3", ["2", "3"])
+    assert list(leftovers(deletable.direct, "m")) == []

@@ -4,7 +4,6 @@ Reads go without boto3 where the environment says all that it takes, as Lambda's
 imported with the first call that needs it.
 """
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -143,18 +142,25 @@ class S3Store:
 
 
 class _Begun:
-    """A read under way in a thread of its own. What goes wrong is forgotten: whoever reads again meets the same."""
+    """A read under way in a thread of its own."""
 
     def __init__(self, reads: S3Reads, full_key: str) -> None:
         self._found: StoredObject | None = None
+        self._problem: LambdaserveError | None = None
         self._thread = threading.Thread(target=self._run, args=(reads, full_key), name="read-ahead", daemon=True)
         self._thread.start()
 
     def wait(self) -> StoredObject | None:
-        """Return the object, None where there is none or it could not be had."""
+        """Return the object, None where only boto3 can get it. Raises as `Store.read`: it was tried again already."""
         self._thread.join()
+        if self._problem is not None:
+            raise self._problem
         return self._found
 
     def _run(self, reads: S3Reads, full_key: str) -> None:
-        with contextlib.suppress(LambdaserveError, NeedsBoto3):
+        try:
             self._found = reads.read(full_key)
+        except LambdaserveError as error:
+            self._problem = error
+        except NeedsBoto3:  # whoever reads meets the same, and goes there
+            pass

@@ -48,15 +48,17 @@ def test_what_was_begun_is_handed_out_once(server: ScriptedServer, store: S3Stor
     assert store.read("a").data == b"later"
 
 
-def test_what_could_not_be_had_ahead_is_asked_for_again(server: ScriptedServer, store: S3Store) -> None:
-    server.sayings.extend([Saying(MISSING), Saying(HELLO)])
-    store.begin_read("a")
-    assert store.read("a").data == b"hello"
-
-    server.sayings.extend([Saying(MISSING), Saying(MISSING)])
+def test_what_went_wrong_ahead_is_told_once_and_asked_for_anew_the_next_time(
+    server: ScriptedServer, store: S3Store
+) -> None:
+    server.sayings.append(Saying(MISSING))
     store.begin_read("a")
     with pytest.raises(ObjectNotFound):
         store.read("a")
+    assert len(server.requests) == 1
+
+    server.sayings.append(Saying(HELLO))
+    assert store.read("a").data == b"hello"
 
 
 def test_the_aliases_of_what_is_loaded_at_the_start_are_read_ahead(settings: Settings, store_url: str) -> None:

@@ -55,11 +55,12 @@ def to_version_table(manifest: Manifest) -> Table:
 
 
 def to_changes_table(model: str, changes: Sequence[AliasChange], *, last: bool = False) -> Table:
-    """Return changes of a model's aliases in the order given; `last` says that there may be more."""
+    """Return changes of a model's aliases in the order given; `last` says that there may be more, and ids elsewhere."""
     title = f"{'last changes' if last else 'history'} of {model}, newest first"
     table = Table("when", "who", "what", "why", "forced", title=title)
     for change in changes:
-        _add(table, _when(change.at), change.by, say_change(change), change.reason, "\n".join(change.forced))
+        what = say_change(change) if last else f"{say_change(change)}\noperation {change.id}"
+        _add(table, _when(change.at), change.by, what, change.reason, "\n".join(change.forced))
     return table
 
 

@@ -153,6 +153,6 @@ def alias_of(aliases: Aliases, alias: str) -> Alias:
     found = aliases.aliases.get(alias)
     if found is None:
         known = ", ".join(sorted(aliases.aliases)) or "none"
-        msg = f"model {aliases.model!r}: no alias {alias[:80]!r}, expected one of: {known}; publish it with --alias"
+        msg = f"model {aliases.model!r}: no alias {alias[:80]!r}, expected one of: {known}; promote a version to it"
         raise ModelNotFound(msg)
     return found

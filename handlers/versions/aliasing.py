@@ -16,6 +16,7 @@ __all__ = [
     "after_canary",
     "after_promotion",
     "canary",
+    "last_named",
     "pin",
     "promote",
     "remove_alias",
@@ -70,6 +71,8 @@ def canary(  # noqa: PLR0913, PLR0917 - what a canary is made of
 def rollback(store: Store, model: str, alias: str, operation: Operation, seen: Aliases | None = None) -> AliasChange:
     """Let an alias name what the history says that it named before; where it has a canary, end that.
 
+    An alias that was removed names again what it named then.
+
     Raises:
         NothingToChange: The history knows nothing before it that still exists.
         LambdaserveError: As `promote`.
@@ -117,11 +120,21 @@ def retire(
 
 def rollback_target(aliases: Aliases, alias: str) -> Alias | None:
     """Return what a rollback would let an alias name, None where the history knows nothing before."""
-    present = alias_of(aliases, alias)
-    if present.canary is not None:
+    present = last_named(aliases, alias)
+    if present is None or (alias not in aliases.aliases and present.version in aliases.retired):
+        present = alias_of(aliases, alias)
+    if present.canary is not None or alias not in aliases.aliases:
         return Alias(version=present.version)
     before = versions_before(aliases, alias)
     return Alias(version=before[-1]) if before else None
+
+
+def last_named(aliases: Aliases, alias: str) -> Alias | None:
+    """Return what an alias names, or named when it was removed; None where there never was such an alias."""
+    if (present := aliases.aliases.get(alias)) is not None:
+        return present
+    last = next((change for change in reversed(aliases.history) if change.alias == alias), None)
+    return None if last is None else last.before
 
 
 def versions_before(aliases: Aliases, alias: str) -> list[str]:
@@ -168,7 +181,7 @@ def after_canary(alias: str, version: str, weight: int, current: Aliases) -> Ali
 
 
 def _rolled_back(alias: str, current: Aliases) -> Alias:
-    _check_movable(alias, alias_of(current, alias))
+    _check_movable(alias, current.aliases.get(alias))
     target = rollback_target(current, alias)
     if target is None:
         found = f"named nothing before {current.aliases[alias].version} that still exists"

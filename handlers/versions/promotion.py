@@ -12,7 +12,7 @@ from handlers.registry.manifest import CpuKind, Manifest
 from handlers.registry.names import check_alias
 from handlers.registry.stores import Store
 from handlers.settings import Settings
-from handlers.versions.aliasing import after_canary, after_promotion, canary, promote
+from handlers.versions.aliasing import after_canary, after_promotion, canary, last_named, promote
 from handlers.versions.changes import Operation
 from handlers.versions.compatibility import incompatibilities
 from handlers.versions.replay import replay_objections
@@ -128,9 +128,12 @@ def _refusal(seen: Aliases, alias: str, version: str, found: tuple[str, ...]) ->
 
 
 def _present(store: Store, seen: Aliases, alias: str) -> tuple[Manifest | None, tuple[str, ...]]:
-    """Return the version whose place another one is to take: the alias's, else that of `live`; or why it is unknown."""
-    named = seen.aliases.get(alias) or seen.aliases.get(_LIVE)
-    if named is None:
+    """Return the version whose place another one is to take: the alias's, else that of `live`; or why it is unknown.
+
+    Of an alias that was removed, what it named then: whoever calls it expects the same.
+    """
+    named = last_named(seen, alias) or last_named(seen, _LIVE)
+    if named is None or (named.version in seen.retired and not seen.naming(named.version)):
         return None, ()
     try:
         return fetch_manifest(store, seen.model, named.version), ()

@@ -31,7 +31,9 @@ def test_a_model_that_was_never_published_has_no_aliases(store: Store) -> None:
     aliases, etag = read_aliases(store, "m")
 
     assert (aliases.aliases, aliases.history, etag) == ({}, (), None)
-    with pytest.raises(ModelNotFound, match="model 'm': no alias 'live', expected one of: none; publish it with"):
+    with pytest.raises(
+        ModelNotFound, match="model 'm': no alias 'live', expected one of: none; promote a version to it"
+    ):
         resolve_alias(store, "m", "live")
 
 

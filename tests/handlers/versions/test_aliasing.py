@@ -97,6 +97,22 @@ def test_rolling_back_passes_over_retired_versions(folder: FolderStore) -> None:
     assert rollback(folder, "m", "live", ada()).after == Alias(version="1")
 
 
+def test_rolling_back_an_alias_that_was_removed_lets_it_name_what_it_named_then(folder: FolderStore) -> None:
+    promoted(folder, "1", "2")
+    canary(folder, "m", "live", "3", 10, ada())
+    remove_alias(folder, "m", "live", ada())
+
+    assert rollback(folder, "m", "live", ada()).after == Alias(version="2")
+
+    promote(folder, "m", "other", "3", ada())
+    promote(folder, "m", "live", "3", ada())
+    remove_alias(folder, "m", "other", ada())
+    remove_alias(folder, "m", "live", ada())
+    retire(folder, "m", "3", ada())
+    with pytest.raises(ModelNotFound, match="no alias 'live'"):
+        rollback(folder, "m", "live", ada())
+
+
 def test_a_pinned_alias_is_not_moved_by_anything_until_it_is_unpinned(folder: FolderStore) -> None:
     promoted(folder, "1", "2")
     pin(folder, "m", "live", ada("audit"))

@@ -30,7 +30,7 @@ from handlers.registry.stores import Sink, Store
 from handlers.registry.stores.folder import FolderStore
 from handlers.runtime.cpu import cpu_kind
 from handlers.settings import Settings
-from handlers.versions.aliasing import pin, retire, rollback
+from handlers.versions.aliasing import pin, remove_alias, retire, rollback
 from handlers.versions.changes import Operation
 from handlers.versions.promotion import canary_checked, objections, promote_checked
 from tests.aliases import point_alias
@@ -184,6 +184,15 @@ def test_a_new_alias_is_compared_with_what_is_live_and_another_with_what_it_name
     assert "input 'x'" in refused(served, versions[0], "wide")[0]
     point_alias(served, "m", "wide", versions[0])
     assert promoted(served, versions[1], "wide") == ()
+
+
+def test_an_alias_that_was_removed_is_no_way_round_the_comparison(served: Store, folder: Path) -> None:
+    wide = {"x": np.zeros((1, 4), np.float32)}
+    version = made(served, folder, identity("FP32", ["batch", 4]), inputs=[wide])
+    remove_alias(served, "m", "live", ada())
+
+    for alias in ("live", "new"):
+        assert "input 'x'" in refused(served, version, alias)[0]
 
 
 def test_what_does_not_fit_into_memory_is_an_objection(served: Store, folder: Path) -> None:

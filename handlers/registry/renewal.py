@@ -130,11 +130,13 @@ class Renewal:
                 aliases = self._read(name, watch)
             problem = None
             if whole or not watch.settled:
-                self._check_default(watch, aliases)
+                if watch.newest is not None and watch.newest.etag is None:
+                    self._check_default(watch, aliases)  # nothing is published: there is nothing to follow
                 self._begin(name, watch)
                 problem = self._load_needed(name, watch, timeline)
             if problem is None:
                 self._end(name, watch)
+                self._check_default(watch, aliases)
                 return None
             if tries == _TRIES or not self._has_moved(name, watch, aliases):
                 if isinstance(problem, VersionNotFound):  # nobody was told: it may have been an answer
@@ -155,7 +157,7 @@ class Renewal:
         return False
 
     def _check_default(self, watch: Watch, aliases: Aliases) -> None:
-        """Refuse aliases without the one that requests come by which name none."""
+        """Refuse aliases without the one that requests come by which name none: all others are followed before."""
         if self._settings.alias in watch.used:
             alias_of(aliases, self._settings.alias)
 
@@ -193,7 +195,8 @@ class Renewal:
     def _end(self, name: str, watch: Watch) -> None:
         """Switch to what was read, all of which is loaded, and let go of what is not named any more."""
         with self._changed:
-            self.awaited.discard(name)
+            if watch.newest and self._settings.alias in watch.newest.aliases.aliases:
+                self.awaited.discard(name)
             leaving = [(name, version) for version in watch.leaving]
             watch.brought.difference_update(version for _, version in leaving)
         self._switch(name, watch)

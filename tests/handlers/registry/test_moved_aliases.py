@@ -182,6 +182,41 @@ def test_an_alias_that_was_asked_for_is_followed_and_no_other(settings: Settings
         settle(lambda: ask(models, "next") == "never")
 
 
+def test_where_the_default_alias_is_removed_all_others_are_followed_still(
+    settings: Settings, recorder: Recorder
+) -> None:
+    publish_version(settings.store_url, alias="next")
+    models = Models(settings, recorder)
+    assert (ask(models), ask(models, "next")) == ("1", "2")
+
+    remove(settings.store_url, "live")
+    with pytest.raises(VersionNotFound, match=r"no alias 'live' here, expected one of: next \(2\)"):
+        settle(lambda: not ask(models, "next") or not ask(models))
+    publish_version(settings.store_url, alias="next")
+    settle(lambda: ask(models, "next") == "3")
+    assert {str(error).partition(",")[0] for _, error in recorder.checks_failed} <= {"model 'm': no alias 'live'"}
+
+    move(settings.store_url, "1")
+    assert models.load("m", WAIT_S).version == "1"
+    assert ask(models) == "1"
+
+
+@pytest.mark.parametrize("check_s", [SOON_S, STRICT, NEVER])
+def test_without_the_default_alias_a_new_process_answers_by_number_and_by_other_aliases(
+    settings: Settings, recorder: Recorder, check_s: float
+) -> None:
+    publish_version(settings.store_url, alias="next")
+    remove(settings.store_url, "live")
+    models = Models(replace(settings, alias_check_s=check_s, pinned=("m",)), recorder)
+
+    with pytest.raises(ModelNotReady, match="no alias 'live', expected one of: next"):
+        models.await_all(WAIT_S)
+    assert (ask(models, "1"), ask(models, "next")) == ("1", "2")
+    with pytest.raises(VersionNotFound, match=r"no alias 'live' here, expected one of: next \(2\)"):
+        ask(models)
+    assert not models.complete
+
+
 def test_what_was_asked_for_by_number_stays(settings: Settings, recorder: Recorder) -> None:
     publish_version(settings.store_url)
     models = Models(settings, recorder)

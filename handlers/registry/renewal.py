@@ -139,6 +139,7 @@ class Renewal:
                 self._check_default(watch, aliases)
                 return None
             if tries == _TRIES or not self._has_moved(name, watch, aliases):
+                self._settle_for_most(name, watch)
                 if isinstance(problem, VersionNotFound):  # nobody was told: it may have been an answer
                     raise CorruptFile(str(problem))
                 return problem
@@ -173,7 +174,8 @@ class Renewal:
         self._switch(name, watch)
 
     def _load_needed(self, name: str, watch: Watch, timeline: Timeline) -> LambdaserveError | None:
-        """Load what aliases in use name, and return what went wrong."""
+        """Load what aliases in use name, also after one has failed, and return what went wrong first."""
+        first: LambdaserveError | None = None
         needed = watch.needed(watch.newest.aliases if watch.newest else None)
         watch.brought.update(needed)
         for version in needed:
@@ -187,10 +189,9 @@ class Renewal:
                 job = self.background.perform(_job_of(name, version), load, partial(self._tell, name))
             finally:
                 watch.loading = None
-            if job.problem is not None:
-                return job.problem
+            first = first or job.problem
             timeline = timeline.empty_copy()
-        return None
+        return first
 
     def _end(self, name: str, watch: Watch) -> None:
         """Switch to what was read, all of which is loaded, and let go of what is not named any more."""
@@ -201,6 +202,13 @@ class Renewal:
             watch.brought.difference_update(version for _, version in leaving)
         self._switch(name, watch)
         self.cache.drop(*leaving)
+
+    def _settle_for_most(self, name: str, watch: Watch) -> None:
+        """Take a model for there, though not all was loaded, where most requests that name no version are answered."""
+        with self._changed:
+            alias = watch.serving.aliases.get(self._settings.alias) if watch.serving else None
+            if alias is not None and not watch.unchecked and self.cache.find((name, alias.version)) is not None:
+                self.awaited.discard(name)
 
     def _switch(self, name: str, watch: Watch) -> None:
         with self._changed:

@@ -268,6 +268,26 @@ def test_a_version_that_is_broken_is_not_ready_and_harms_no_other(local: Setting
     assert ask(models) == "1"
 
 
+def test_a_canary_that_is_broken_keeps_no_new_process_from_being_ready(local: Settings, recorder: Recorder) -> None:
+    publish_version(local.store_url)
+    publish_version(local.store_url, alias="next")
+    split(local.store_url, "2", 10)
+    spoil(model_folder(local) / "versions/2/fp32.onnx")
+    models = Models(replace(local, alias_check_s=NEVER, pinned=("m",)), recorder)
+
+    models.await_all(WAIT_S)
+    models.await_all(WAIT_S)
+
+    assert models.complete
+    assert len(recorder.failed) == 1
+    assert (ask(models), ask(models, "next")) == ("1", "3")
+    with pytest.raises(ModelNotReady, match=r"fp32\.onnx"):
+        ask(models, share=0.0)
+    assert [(state.version, state.state) for state in models.suspend(WAIT_S)] == [("1", "READY"), ("3", "READY")]
+    models.resume(WAIT_S)
+    assert ask(models) == "1"
+
+
 def test_aliases_that_cannot_be_read_leave_what_is_there_and_are_tried_again(
     local: Settings, recorder: Recorder
 ) -> None:

@@ -128,6 +128,8 @@ class Renewal:
             timeline = Timeline(None if beside else self.timeline)  # answers tell of what they have waited for
             with timeline.span("alias"):
                 aliases = self._read(name, watch)
+            if beside and not watch.settled and (resting := watch.resting) is not None:
+                return resting
             problem = None
             if whole or not watch.settled:
                 if watch.newest is not None and watch.newest.etag is None:
@@ -140,6 +142,7 @@ class Renewal:
                 return None
             if tries == _TRIES or not self._has_moved(name, watch, aliases):
                 self._settle_for_most(name, watch)
+                watch.fail(problem, self._settings.alias_check_s)
                 if isinstance(problem, VersionNotFound):  # nobody was told: it may have been an answer
                     raise CorruptFile(str(problem))
                 return problem

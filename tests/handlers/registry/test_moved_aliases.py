@@ -257,6 +257,36 @@ def test_a_new_version_that_is_broken_leaves_the_old_one_and_is_tried_again(
     settle(lambda: ask(models) == "2")
 
 
+def test_what_could_not_be_loaded_is_left_alone_longer_each_time(local: Settings, recorder: Recorder) -> None:
+    publish_version(local.store_url)
+    publish_version(local.store_url)
+    spoil(model_folder(local) / "versions/2/fp32.onnx")
+    models = Models(replace(local, alias_check_s=3600.0), recorder)
+    assert ask(models) == "1"
+    watch = models._renewal.watch("m")  # noqa: SLF001 - when the next try is shows nowhere else
+
+    def look() -> None:
+        watch.due_at_s = time.monotonic()  # as when the hour has passed
+        assert ask(models) == "1"
+        settle(lambda: not models._renewal.is_loading("m"))  # noqa: SLF001 - as above
+
+    move(local.store_url, "2")
+    rests_h = []
+    for tries in range(1, 7):
+        look()
+        look()  # which comes too soon, and brings nothing
+        assert len(recorder.failed) == tries
+        assert watch.failed is not None
+        rests_h.append(watch.failed.rest_s / 3600)
+        watch.failed = replace(watch.failed, until_s=time.monotonic())
+    assert rests_h == [1, 2, 4, 8, 16, 16]
+
+    look()  # fails once more, and is to rest for 16 hours
+    move(local.store_url, "3")
+    look()
+    assert ask(models) == "3"
+
+
 def test_a_version_that_is_broken_is_not_ready_and_harms_no_other(local: Settings, recorder: Recorder) -> None:
     publish_version(local.store_url, alias="next")
     spoil(model_folder(local) / "versions/2/fp32.onnx")

@@ -120,6 +120,13 @@ class Renewal:
     def _renew(self, name: str, *, whole: bool, beside: bool = False) -> LambdaserveError | None:
         with self._changed:
             watch = self.watch(name)
+        try:
+            return self._follow(name, watch, whole=whole, beside=beside)
+        finally:
+            self._bring_back(name, watch)
+
+    def _follow(self, name: str, watch: Watch, *, whole: bool, beside: bool) -> LambdaserveError | None:
+        with self._changed:
             if beside:
                 watch.forget_unused(self.cache.versions(name))
         tries = 0
@@ -202,9 +209,27 @@ class Renewal:
             if watch.newest and self._settings.alias in watch.newest.aliases.aliases:
                 self.awaited.discard(name)
             leaving = [(name, version) for version in watch.leaving]
+            watch.replaced = None
             watch.brought.difference_update(version for _, version in leaving)
         self._switch(name, watch)
         self.cache.drop(*leaving)
+
+    def _bring_back(self, name: str, watch: Watch) -> None:
+        """Load what had to go first again, where what it made room for has failed, and route requests back to it."""
+        with self._changed:
+            before, watch.replaced = watch.replaced, None
+            if before is None or name in self.away or self._settings.alias_check_s == 0:
+                return  # strict: what an alias named before is no answer
+            needed = watch.needed(before)
+            given_up = [(name, version) for version in watch.needed(watch.serving) if version not in needed]
+            moved = watch.route(before)
+        self.cache.drop(*given_up)
+        for alias, old, new in moved:
+            self._observer.alias_moved(name, alias, old, new)
+        for version in needed:
+            if self.cache.find((name, version)) is None:
+                load = partial(self._load, name, version, Timeline(self.timeline), takes_over=False)
+                self.background.perform(_job_of(name, version), load, partial(self._tell, name))
 
     def _settle_for_most(self, name: str, watch: Watch) -> None:
         """Take a model for there, though not all was loaded, where most requests that name no version are answered."""
@@ -241,6 +266,7 @@ class Renewal:
         before = [other for other in leaving if self.cache.find(other)]
         self.cache.reserve(key, size_bytes, leaving)
         if before and not any(self.cache.find(other) for other in before):
+            watch.replaced = watch.replaced or watch.serving
             self._switch(key[0], watch)  # they had to go first: requests wait for the new one
 
     def _tell(self, name: str, problem: LambdaserveError) -> None:

@@ -57,6 +57,7 @@ class Watch:
         brought: Versions that were to be loaded because aliases named them.
         read_at_s: When the store answered last, as `time.monotonic` counts.
         due_at_s: When it is to be asked again, beside a request.
+        replaced: How requests were routed before versions had to go to make room for those of `newest`.
         failed: What could not be loaded of `newest`, or of what was `newest` before.
         unchecked: Whether this came with a snapshot: nothing is handed out before the store has been asked again.
     """
@@ -68,6 +69,7 @@ class Watch:
     brought: set[str] = field(default_factory=set)
     read_at_s: float = float("-inf")
     due_at_s: float = float("inf")
+    replaced: Aliases | None = None
     failed: Failed | None = None
     unchecked: bool = False
 
@@ -121,8 +123,12 @@ class Watch:
 
     def switch(self) -> list[tuple[str, str, str]]:
         """Route requests as `newest` says, and return which aliases in use have moved: name, from what, to what."""
-        before, self.serving = self.serving, self.newest.aliases if self.newest else None
         self.unchecked = False
+        return self.route(self.newest.aliases if self.newest else None)
+
+    def route(self, aliases: Aliases | None) -> list[tuple[str, str, str]]:
+        """Route requests as these say. Returns what `switch` does."""
+        before, self.serving = self.serving, aliases
         if before is None or self.serving is None or before is self.serving:
             return []
         pairs = [(name, before.aliases.get(name), self.serving.aliases.get(name)) for name in sorted(self.used)]

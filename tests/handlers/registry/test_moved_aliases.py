@@ -443,6 +443,28 @@ def test_where_both_do_not_fit_requests_wait_for_the_new_one(
     assert models.make_room(0) == 5 * MB
 
 
+@pytest.mark.parametrize("pinned", [(), ("m",)])
+def test_where_both_do_not_fit_and_the_new_one_fails_the_old_one_comes_back(
+    local: Settings, recorder: Recorder, pinned: tuple[str, ...]
+) -> None:
+    models = Models(replace(local, model_memory_bytes=15 * MB, alias_check_s=3600.0, pinned=pinned), recorder)
+    assert ask(models) == "1"
+    publish_version(local.store_url)
+    publish_version(local.store_url)
+    spoil(model_folder(local) / "versions/2/fp32.onnx")
+    move(local.store_url, "2")
+
+    with pytest.raises(ModelNotReady, match=r"fp32\.onnx"):
+        models.load("m", WAIT_S)
+
+    assert ask(models) == "1"
+    assert [model.version for model in recorder.loaded] == ["1", "1"]
+    assert recorder.moved == [("m", "live", "1", "2"), ("m", "live", "2", "1")]
+    assert len(recorder.failed) == 1
+    move(local.store_url, "3")
+    assert models.load("m", WAIT_S).version == "3"
+
+
 class _Deleting(Recorder):
     """Deletes version 2 as soon as its loading has begun, after the alias was moved to version 3."""
 

@@ -209,7 +209,8 @@ class Models:
         """Load what the aliases of a model name now, also where it was unloaded.
 
         The old version answers meanwhile, and still if that fails; unless both do not fit into memory: then it goes
-        first. After `timeout_s` loading goes on, and takes the old one's place when it has succeeded.
+        first, and is loaded again if the new one fails, but where answers are strict. After
+        `timeout_s` loading goes on, and takes the old one's place when it has succeeded.
 
         Raises:
             LambdaserveError: As `await_and_hold`.

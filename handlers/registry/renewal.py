@@ -120,6 +120,13 @@ class Renewal:
     def _renew(self, name: str, *, whole: bool, beside: bool = False) -> LambdaserveError | None:
         with self._changed:
             watch = self.watch(name)
+        try:
+            return self._follow(name, watch, whole=whole, beside=beside)
+        finally:
+            self._bring_back(name, watch)
+
+    def _follow(self, name: str, watch: Watch, *, whole: bool, beside: bool) -> LambdaserveError | None:
+        with self._changed:
             if beside:
                 watch.forget_unused(self.cache.versions(name))
         tries = 0
@@ -128,15 +135,21 @@ class Renewal:
             timeline = Timeline(None if beside else self.timeline)  # answers tell of what they have waited for
             with timeline.span("alias"):
                 aliases = self._read(name, watch)
+            if beside and not watch.settled and (resting := watch.resting) is not None:
+                return resting
             problem = None
             if whole or not watch.settled:
-                self._check_default(watch, aliases)
+                if watch.newest is not None and watch.newest.etag is None:
+                    self._check_default(watch, aliases)  # nothing is published: there is nothing to follow
                 self._begin(name, watch)
                 problem = self._load_needed(name, watch, timeline)
             if problem is None:
                 self._end(name, watch)
+                self._check_default(watch, aliases)
                 return None
             if tries == _TRIES or not self._has_moved(name, watch, aliases):
+                self._settle_for_most(name, watch)
+                watch.fail(problem, self._settings.alias_check_s)
                 if isinstance(problem, VersionNotFound):  # nobody was told: it may have been an answer
                     raise CorruptFile(str(problem))
                 return problem
@@ -155,7 +168,7 @@ class Renewal:
         return False
 
     def _check_default(self, watch: Watch, aliases: Aliases) -> None:
-        """Refuse aliases without the one that requests come by which name none."""
+        """Refuse aliases without the one that requests come by which name none: all others are followed before."""
         if self._settings.alias in watch.used:
             alias_of(aliases, self._settings.alias)
 
@@ -171,7 +184,8 @@ class Renewal:
         self._switch(name, watch)
 
     def _load_needed(self, name: str, watch: Watch, timeline: Timeline) -> LambdaserveError | None:
-        """Load what aliases in use name, and return what went wrong."""
+        """Load what aliases in use name, also after one has failed, and return what went wrong first."""
+        first: LambdaserveError | None = None
         needed = watch.needed(watch.newest.aliases if watch.newest else None)
         watch.brought.update(needed)
         for version in needed:
@@ -185,19 +199,44 @@ class Renewal:
                 job = self.background.perform(_job_of(name, version), load, partial(self._tell, name))
             finally:
                 watch.loading = None
-            if job.problem is not None:
-                return job.problem
+            first = first or job.problem
             timeline = timeline.empty_copy()
-        return None
+        return first
 
     def _end(self, name: str, watch: Watch) -> None:
         """Switch to what was read, all of which is loaded, and let go of what is not named any more."""
         with self._changed:
-            self.awaited.discard(name)
+            if watch.newest and self._settings.alias in watch.newest.aliases.aliases:
+                self.awaited.discard(name)
             leaving = [(name, version) for version in watch.leaving]
+            watch.replaced = None
             watch.brought.difference_update(version for _, version in leaving)
         self._switch(name, watch)
         self.cache.drop(*leaving)
+
+    def _bring_back(self, name: str, watch: Watch) -> None:
+        """Load what had to go first again, where what it made room for has failed, and route requests back to it."""
+        with self._changed:
+            before, watch.replaced = watch.replaced, None
+            if before is None or name in self.away or self._settings.alias_check_s == 0:
+                return  # strict: what an alias named before is no answer
+            needed = watch.needed(before)
+            given_up = [(name, version) for version in watch.needed(watch.serving) if version not in needed]
+            moved = watch.route(before)
+        self.cache.drop(*given_up)
+        for alias, old, new in moved:
+            self._observer.alias_moved(name, alias, old, new)
+        for version in needed:
+            if self.cache.find((name, version)) is None:
+                load = partial(self._load, name, version, Timeline(self.timeline), takes_over=False)
+                self.background.perform(_job_of(name, version), load, partial(self._tell, name))
+
+    def _settle_for_most(self, name: str, watch: Watch) -> None:
+        """Take a model for there, though not all was loaded, where most requests that name no version are answered."""
+        with self._changed:
+            alias = watch.serving.aliases.get(self._settings.alias) if watch.serving else None
+            if alias is not None and not watch.unchecked and self.cache.find((name, alias.version)) is not None:
+                self.awaited.discard(name)
 
     def _switch(self, name: str, watch: Watch) -> None:
         with self._changed:
@@ -227,6 +266,7 @@ class Renewal:
         before = [other for other in leaving if self.cache.find(other)]
         self.cache.reserve(key, size_bytes, leaving)
         if before and not any(self.cache.find(other) for other in before):
+            watch.replaced = watch.replaced or watch.serving
             self._switch(key[0], watch)  # they had to go first: requests wait for the new one
 
     def _tell(self, name: str, problem: LambdaserveError) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-from handlers.errors import CorruptFile, VersionNotFound
+from handlers.errors import CorruptFile, ModelNotFound, VersionNotFound
 from handlers.registry.background import Job
 from handlers.registry.loading import LoadedModel
 from handlers.registry.renewal import Renewal
@@ -138,6 +138,8 @@ class Waiting:
         problem = None if job is None else job.problem
         if isinstance(problem, VersionNotFound):
             raise self._not_found()
+        if isinstance(problem, ModelNotFound) and self._watch.settled:
+            return  # the alias of the settings is missing: an answer to whoever came by it, and to nobody else
         if problem is not None:
             raise why_not_ready(self._name, problem, unloaded=False)
 

@@ -4,12 +4,26 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from handlers.errors import ObjectNotFound
+from handlers.errors import LambdaserveError, ObjectNotFound
 from handlers.registry.aliases import Aliases, decode_aliases, read_aliases
 from handlers.registry.names import aliases_key
 from handlers.registry.stores import Store
 
 __all__ = ["Found", "Watch", "read_again"]
+
+
+_LONGEST = 16
+"""So many intervals between looks pass at most before what could not be loaded is tried again."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What could not be served, why, how long it is left alone for that, and until when, by `time.monotonic`."""
+
+    found: "Found | None"
+    problem: LambdaserveError
+    rest_s: float
+    until_s: float
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,8 @@ class Watch:
         brought: Versions that were to be loaded because aliases named them.
         read_at_s: When the store answered last, as `time.monotonic` counts.
         due_at_s: When it is to be asked again, beside a request.
+        replaced: How requests were routed before versions had to go to make room for those of `newest`.
+        failed: What could not be loaded of `newest`, or of what was `newest` before.
         unchecked: Whether this came with a snapshot: nothing is handed out before the store has been asked again.
     """
 
@@ -53,6 +69,8 @@ class Watch:
     brought: set[str] = field(default_factory=set)
     read_at_s: float = float("-inf")
     due_at_s: float = float("inf")
+    replaced: Aliases | None = None
+    failed: Failed | None = None
     unchecked: bool = False
 
     @property
@@ -65,6 +83,21 @@ class Watch:
         self.newest = found
         self.read_at_s = time.monotonic()
         self.due_at_s = self.read_at_s + again_after_s
+
+    def fail(self, problem: LambdaserveError, check_s: float) -> None:
+        """Take note that `newest` cannot be served: twice as long as the last time is to pass before it is tried."""
+        rest_s = check_s
+        if self.failed is not None and self.failed.found is self.newest:
+            rest_s = min(2 * self.failed.rest_s, _LONGEST * check_s)
+        self.failed = Failed(self.newest, problem, rest_s, time.monotonic() + rest_s)
+
+    @property
+    def resting(self) -> LambdaserveError | None:
+        """Why `newest` is to be left alone for now; None: it is not. What the store has changed is tried at once."""
+        failed = self.failed
+        if failed is None or failed.found is not self.newest or time.monotonic() >= failed.until_s:
+            return None
+        return failed.problem
 
     def needed(self, aliases: Aliases | None) -> list[str]:
         """Return the versions that the aliases in use name there, what most requests get first."""
@@ -90,8 +123,12 @@ class Watch:
 
     def switch(self) -> list[tuple[str, str, str]]:
         """Route requests as `newest` says, and return which aliases in use have moved: name, from what, to what."""
-        before, self.serving = self.serving, self.newest.aliases if self.newest else None
         self.unchecked = False
+        return self.route(self.newest.aliases if self.newest else None)
+
+    def route(self, aliases: Aliases | None) -> list[tuple[str, str, str]]:
+        """Route requests as these say. Returns what `switch` does."""
+        before, self.serving = self.serving, aliases
         if before is None or self.serving is None or before is self.serving:
             return []
         pairs = [(name, before.aliases.get(name), self.serving.aliases.get(name)) for name in sorted(self.used)]

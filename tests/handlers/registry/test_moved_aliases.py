@@ -182,6 +182,41 @@ def test_an_alias_that_was_asked_for_is_followed_and_no_other(settings: Settings
         settle(lambda: ask(models, "next") == "never")
 
 
+def test_where_the_default_alias_is_removed_all_others_are_followed_still(
+    settings: Settings, recorder: Recorder
+) -> None:
+    publish_version(settings.store_url, alias="next")
+    models = Models(settings, recorder)
+    assert (ask(models), ask(models, "next")) == ("1", "2")
+
+    remove(settings.store_url, "live")
+    with pytest.raises(VersionNotFound, match=r"no alias 'live' here, expected one of: next \(2\)"):
+        settle(lambda: not ask(models, "next") or not ask(models))
+    publish_version(settings.store_url, alias="next")
+    settle(lambda: ask(models, "next") == "3")
+    assert {str(error).partition(",")[0] for _, error in recorder.checks_failed} <= {"model 'm': no alias 'live'"}
+
+    move(settings.store_url, "1")
+    assert models.load("m", WAIT_S).version == "1"
+    assert ask(models) == "1"
+
+
+@pytest.mark.parametrize("check_s", [SOON_S, STRICT, NEVER])
+def test_without_the_default_alias_a_new_process_answers_by_number_and_by_other_aliases(
+    settings: Settings, recorder: Recorder, check_s: float
+) -> None:
+    publish_version(settings.store_url, alias="next")
+    remove(settings.store_url, "live")
+    models = Models(replace(settings, alias_check_s=check_s, pinned=("m",)), recorder)
+
+    with pytest.raises(ModelNotReady, match="no alias 'live', expected one of: next"):
+        models.await_all(WAIT_S)
+    assert (ask(models, "1"), ask(models, "next")) == ("1", "2")
+    with pytest.raises(VersionNotFound, match=r"no alias 'live' here, expected one of: next \(2\)"):
+        ask(models)
+    assert not models.complete
+
+
 def test_what_was_asked_for_by_number_stays(settings: Settings, recorder: Recorder) -> None:
     publish_version(settings.store_url)
     models = Models(settings, recorder)
@@ -222,6 +257,36 @@ def test_a_new_version_that_is_broken_leaves_the_old_one_and_is_tried_again(
     settle(lambda: ask(models) == "2")
 
 
+def test_what_could_not_be_loaded_is_left_alone_longer_each_time(local: Settings, recorder: Recorder) -> None:
+    publish_version(local.store_url)
+    publish_version(local.store_url)
+    spoil(model_folder(local) / "versions/2/fp32.onnx")
+    models = Models(replace(local, alias_check_s=3600.0), recorder)
+    assert ask(models) == "1"
+    watch = models._renewal.watch("m")  # noqa: SLF001 - when the next try is shows nowhere else
+
+    def look() -> None:
+        watch.due_at_s = time.monotonic()  # as when the hour has passed
+        assert ask(models) == "1"
+        settle(lambda: not models._renewal.is_loading("m"))  # noqa: SLF001 - as above
+
+    move(local.store_url, "2")
+    rests_h = []
+    for tries in range(1, 7):
+        look()
+        look()  # which comes too soon, and brings nothing
+        assert len(recorder.failed) == tries
+        assert watch.failed is not None
+        rests_h.append(watch.failed.rest_s / 3600)
+        watch.failed = replace(watch.failed, until_s=time.monotonic())
+    assert rests_h == [1, 2, 4, 8, 16, 16]
+
+    look()  # fails once more, and is to rest for 16 hours
+    move(local.store_url, "3")
+    look()
+    assert ask(models) == "3"
+
+
 def test_a_version_that_is_broken_is_not_ready_and_harms_no_other(local: Settings, recorder: Recorder) -> None:
     publish_version(local.store_url, alias="next")
     spoil(model_folder(local) / "versions/2/fp32.onnx")
@@ -230,6 +295,26 @@ def test_a_version_that_is_broken_is_not_ready_and_harms_no_other(local: Setting
     for which in ("next", "2"):
         with pytest.raises(ModelNotReady, match=r"fp32\.onnx"):
             ask(models, which)
+    assert ask(models) == "1"
+
+
+def test_a_canary_that_is_broken_keeps_no_new_process_from_being_ready(local: Settings, recorder: Recorder) -> None:
+    publish_version(local.store_url)
+    publish_version(local.store_url, alias="next")
+    split(local.store_url, "2", 10)
+    spoil(model_folder(local) / "versions/2/fp32.onnx")
+    models = Models(replace(local, alias_check_s=NEVER, pinned=("m",)), recorder)
+
+    models.await_all(WAIT_S)
+    models.await_all(WAIT_S)
+
+    assert models.complete
+    assert len(recorder.failed) == 1
+    assert (ask(models), ask(models, "next")) == ("1", "3")
+    with pytest.raises(ModelNotReady, match=r"fp32\.onnx"):
+        ask(models, share=0.0)
+    assert [(state.version, state.state) for state in models.suspend(WAIT_S)] == [("1", "READY"), ("3", "READY")]
+    models.resume(WAIT_S)
     assert ask(models) == "1"
 
 
@@ -356,6 +441,28 @@ def test_where_both_do_not_fit_requests_wait_for_the_new_one(
     assert recorder.dropped == [("m", "1")]
     assert (recorder.failed, recorder.checks_failed) == ([], [])
     assert models.make_room(0) == 5 * MB
+
+
+@pytest.mark.parametrize("pinned", [(), ("m",)])
+def test_where_both_do_not_fit_and_the_new_one_fails_the_old_one_comes_back(
+    local: Settings, recorder: Recorder, pinned: tuple[str, ...]
+) -> None:
+    models = Models(replace(local, model_memory_bytes=15 * MB, alias_check_s=3600.0, pinned=pinned), recorder)
+    assert ask(models) == "1"
+    publish_version(local.store_url)
+    publish_version(local.store_url)
+    spoil(model_folder(local) / "versions/2/fp32.onnx")
+    move(local.store_url, "2")
+
+    with pytest.raises(ModelNotReady, match=r"fp32\.onnx"):
+        models.load("m", WAIT_S)
+
+    assert ask(models) == "1"
+    assert [model.version for model in recorder.loaded] == ["1", "1"]
+    assert recorder.moved == [("m", "live", "1", "2"), ("m", "live", "2", "1")]
+    assert len(recorder.failed) == 1
+    move(local.store_url, "3")
+    assert models.load("m", WAIT_S).version == "3"
 
 
 class _Deleting(Recorder):

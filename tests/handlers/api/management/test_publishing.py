@@ -20,9 +20,9 @@ from handlers.registry.names import file_key
 from handlers.versions.changes import Operation
 from handlers.versions.claims import claim, close
 from handlers.versions.listing import list_versions
-from tests.aliases import point_alias, resolve_alias
-from tests.artifacts import make_artifact, publish_graphs
-from tests.graphs import affine, identity
+from tests.aliases import resolve_alias
+from tests.artifacts import make_artifact
+from tests.graphs import affine
 from tests.handlers.api.gateway import Answer
 from tests.handlers.api.management.manager import ALICE, BOB, Manager, key
 from tests.servers.s3 import S3Server
@@ -89,28 +89,33 @@ def test_a_version_is_published_by_one_who_has_nothing_but_addresses(
     assert [found.state for found in list_versions(manager.store, "m")] == ["unfinished"]
 
     upload_all(claimed, artifact)
-    finalised = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text, "alias": "live", "reason": "first"})
+    finalised = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text})
+    promoted = manager.post("/models/m/aliases/live/promote", {"version": "1", "reason": "first"})
 
     assert finalised.status == 200, finalised.body
+    assert finalised.body == {"model": "m", "version": "1", "operation": finalised.headers["idempotency-key"]}
+    assert promoted.status == 200, promoted.body
     assert resolve_alias(manager.store, "m", "live") == "1"
     manifest = fetch_manifest(manager.store, "m", "1")
     assert manifest.published is not None
     assert (manifest.published.id, manifest.published.by) == ("a" * 32, ALICE)
     [change] = read_aliases(manager.store, "m")[0].history
-    assert (change.by, change.reason, change.id) == (ALICE, "first", finalised.body["operation"])
-    assert finalised.body["change"]["id"] == change.id
+    assert (change.by, change.reason, change.id) == (ALICE, "first", promoted.body["operation"])
     for name in manifest.files:
         assert manager.store.read(file_key("m", "1", name)).data == (artifact / name).read_bytes()
 
 
-def test_without_an_alias_the_version_is_complete_and_nothing_names_it(
-    manager: Manager, artifact: Path, text: str
+@pytest.mark.parametrize("member", [{"alias": "live"}, {"force": True}, {"reason": "first"}])
+def test_the_right_to_publish_moves_no_alias(
+    manager: Manager, artifact: Path, text: str, member: dict[str, object]
 ) -> None:
     upload_all(manager.post(VERSIONS, {"manifest": text}), artifact)
 
+    refused = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text} | member)
     finalised = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text})
 
-    assert (finalised.status, finalised.body["change"]) == (200, None)
+    assert (refused.status, refused.body["code"]) == (400, "invalid_input")
+    assert finalised.status == 200, finalised.body
     assert read_aliases(manager.store, "m")[1] is None
     assert manager.get(f"{VERSIONS}/1").body["manifest"]["version"] == "1"
 
@@ -166,7 +171,7 @@ def test_a_version_is_not_finalised_before_all_is_there_as_announced(
     data = (artifact / one["file"]).read_bytes()
     manager.store.create(file_key("m", "1", one["file"]), data[:-1] + bytes([data[-1] ^ 1]))  # by other ways
 
-    refused = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text, "alias": "live"})
+    refused = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text})
 
     assert (refused.status, refused.body["code"]) == (409, "upload_incomplete")
     assert f"{one['file']}: sha256 " in refused.body["error"]
@@ -177,7 +182,7 @@ def test_a_version_is_not_finalised_before_all_is_there_as_announced(
 
 def test_finalising_again_changes_nothing(manager: Manager, artifact: Path, text: str) -> None:
     upload_all(manager.post(VERSIONS, {"manifest": text}), artifact)
-    body, header = {"manifest": text, "alias": "live"}, key()
+    body, header = {"manifest": text}, key()
 
     first = manager.post(f"{VERSIONS}/1/finalise", body, headers=header)
     again = manager.post(f"{VERSIONS}/1/finalise", body, headers=header)
@@ -185,8 +190,7 @@ def test_finalising_again_changes_nothing(manager: Manager, artifact: Path, text
 
     assert (first.status, again.status, by_another.status) == (200, 200, 200)
     assert again.body == first.body
-    assert by_another.body["change"] is None  # it names the version already
-    assert len(read_aliases(manager.store, "m")[0].history) == 1
+    assert fetch_manifest(manager.store, "m", "1").version == "1"
 
 
 def test_a_number_is_finished_with_one_manifest_only(manager: Manager, artifact: Path, text: str) -> None:
@@ -212,36 +216,6 @@ def test_what_was_never_claimed_or_is_closed_cannot_be_finalised(manager: Manage
         assert (refused.status, refused.body["code"]) == (409, "version_retired")
         assert "not finished in time" in refused.body["error"]
     assert (never.status, never.body["code"]) == (404, "version_not_found")
-
-
-def test_the_alias_goes_through_the_gate_and_the_version_is_complete_whatever_it_says(
-    manager: Manager, store_url: str, artifact: Path, text: str
-) -> None:
-    row = {"x": np.array([[0, 1]], np.float64)}
-    publish_graphs(store_url, "m", {"fp32": identity("FP64", ["rows", "columns"])}, [row])
-    upload_all(manager.post(VERSIONS, {"manifest": text}), artifact)
-    body = {"manifest": text, "alias": "live"}
-
-    refused = manager.post(f"{VERSIONS}/2/finalise", body)
-    assert (refused.status, refused.body["code"]) == (409, "promotion_refused")
-    assert "version 2 of 'm' is published, and only 'live' does not name it" in refused.body["error"]
-    assert resolve_alias(manager.store, "m", "live") == "1"
-    assert fetch_manifest(manager.store, "m", "2").version == "2"
-
-    forced = manager.post(f"{VERSIONS}/2/finalise", body | {"force": True})
-    assert forced.body["change"]["forced"]
-    assert resolve_alias(manager.store, "m", "live") == "2"
-
-
-def test_finalising_rests_on_what_was_seen(manager: Manager, artifact: Path, text: str) -> None:
-    point_alias(manager.store, "m", "stable", "1")
-    seen = manager.get("/models/m").headers["etag"]
-    upload_all(manager.post(VERSIONS, {"manifest": text}), artifact)
-    point_alias(manager.store, "m", "stable", "2")
-
-    refused = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text, "alias": "live"}, headers={"If-Match": seen})
-
-    assert (refused.status, refused.body["code"]) == (412, "precondition_failed")
 
 
 @pytest.mark.parametrize(
@@ -316,7 +290,7 @@ def test_what_was_put_into_a_folder_by_hand_is_finalised_there(in_a_folder: Mana
     for name in json.loads(text)["files"]:
         store.create(file_key("m", version, name), artifact / name)
 
-    finalised = in_a_folder.post(f"{VERSIONS}/{version}/finalise", {"manifest": text, "alias": "live"})
+    finalised = in_a_folder.post(f"{VERSIONS}/{version}/finalise", {"manifest": text})
 
     assert finalised.status == 200, finalised.body
     published = fetch_manifest(store, "m", version).published

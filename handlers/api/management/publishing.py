@@ -13,13 +13,13 @@ from handlers.api.management.manifests import read_manifest
 from handlers.api.management.refusals import REFUSALS
 from handlers.api.management.requests import ClaimRequest, FinaliseRequest, ModelName, VersionNumber
 from handlers.api.management.service import ChangeGiven
-from handlers.errors import OperationReused, VersionRetired
+from handlers.errors import OperationReused
 from handlers.registry.manifest import Manifest
 from handlers.registry.names import file_key
 from handlers.registry.stores import Store
 from handlers.versions.claims import Claim, claim, find_claim
 from handlers.versions.listing import list_files
-from handlers.versions.publishing import check_uploaded, finish
+from handlers.versions.publishing import check_open, check_uploaded, finish
 
 __all__ = ["router"]
 
@@ -62,6 +62,7 @@ def finalise_version(model: ModelName, version: VersionNumber, body: FinaliseReq
     with management.recording("finalise", model, operation, version=version):
         manifest = read_manifest(body.manifest, model)
         claimed = find_claim(management.store, model, version)
+        check_open(management.store, model, version)  # its files may be gone, which is not what there is to say
         check_uploaded(management.store, model, version, manifest)
         finish(management.store, claimed, manifest)
     return Finalised(model=model, version=version, operation=operation.id)
@@ -83,10 +84,8 @@ def _uploaded(store: Store, claimed: Claim, manifest: Manifest) -> list[str]:
         OperationReused: Some are others: this is not the manifest that the number was taken for.
         VersionRetired: The version was closed, or deleted.
     """
+    check_open(store, manifest.model, claimed.version)
     [found] = list_files(store, manifest.model, claimed.version)
-    if found.ended is not None:
-        msg = f"version {claimed.version} of {manifest.model!r}: ended ({found.ended.reason}), expected a new operation"
-        raise VersionRetired(msg)
     present = [name for name in manifest.files if name in found.files]
     for name in present:
         stored, entry = store.describe(file_key(manifest.model, claimed.version, name)), manifest.files[name]

@@ -17,9 +17,11 @@ from handlers.registry.aliases import read_aliases
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE, Manifest, encode_manifest
 from handlers.registry.names import file_key
+from handlers.versions.aliasing import retire
 from handlers.versions.changes import Operation
 from handlers.versions.claims import claim, close
 from handlers.versions.listing import list_versions
+from handlers.versions.removal import remove_files
 from tests.aliases import resolve_alias
 from tests.artifacts import make_artifact
 from tests.graphs import affine
@@ -207,6 +209,7 @@ def test_what_was_never_claimed_or_is_closed_cannot_be_finalised(manager: Manage
     header = key()
     upload_all(manager.post(VERSIONS, {"manifest": text}, headers=header), artifact)
     close(manager.store, "m", "1", Operation("gc"), "not finished in time")
+    remove_files(manager.store, "m", "1")
 
     late = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text})
     claimed_again = manager.post(VERSIONS, {"manifest": text}, headers=header)
@@ -216,6 +219,22 @@ def test_what_was_never_claimed_or_is_closed_cannot_be_finalised(manager: Manage
         assert (refused.status, refused.body["code"]) == (409, "version_retired")
         assert "not finished in time" in refused.body["error"]
     assert (never.status, never.body["code"]) == (404, "version_not_found")
+
+
+def test_what_is_being_deleted_gets_no_fresh_addresses_and_is_not_finalised(
+    manager: Manager, artifact: Path, text: str
+) -> None:
+    header = key()
+    upload_all(manager.post(VERSIONS, {"manifest": text}, headers=header), artifact)
+    retire(manager.store, "m", "1", Operation(BOB, "a mistake"))
+
+    for refused in (
+        manager.post(VERSIONS, {"manifest": text}, headers=header),
+        manager.post(f"{VERSIONS}/1/finalise", {"manifest": text}),
+    ):
+        assert (refused.status, refused.body["code"]) == (409, "version_retired")
+        assert "a mistake" in refused.body["error"]
+    assert [found.state for found in list_versions(manager.store, "m")] == ["deleted"]
 
 
 @pytest.mark.parametrize(

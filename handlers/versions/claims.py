@@ -13,7 +13,7 @@ from handlers.errors import ObjectExists, ObjectNotFound, StoreUnavailable, Vers
 from handlers.registry.aliases import read_aliases
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE, SCHEMA_VERSION
-from handlers.registry.names import file_key, versions_prefix
+from handlers.registry.names import file_key, is_version, versions_prefix
 from handlers.registry.stores import Store
 from handlers.registry.tombstones import Ending, Tombstone, encode_tombstone
 from handlers.versions.changes import Operation
@@ -55,7 +55,7 @@ def claim(store: Store, model: str, operation: Operation) -> Claim:
     """
     folders = store.list_folders(versions_prefix(model))
     retired = read_aliases(store, model)[0].retired
-    newest = max((int(name) for name in chain(folders, retired) if name.isdecimal()), default=0)
+    newest = max((int(name) for name in chain(folders, retired) if is_version(name)), default=0)
     for number in range(max(newest - _LOOK_BACK, 0) + 1, newest + 1):
         found = _read_claim(store, model, str(number))
         if found is not None and found.id == operation.id:

@@ -17,7 +17,7 @@ from handlers.errors import OperationReused
 from handlers.registry.manifest import Manifest
 from handlers.registry.names import file_key
 from handlers.registry.stores import Store
-from handlers.versions.claims import Claim, claim, find_claim
+from handlers.versions.claims import Claim, check_claimer, claim, find_claim
 from handlers.versions.listing import list_files
 from handlers.versions.publishing import check_open, check_uploaded, finish
 
@@ -62,6 +62,7 @@ def finalise_version(model: ModelName, version: VersionNumber, body: FinaliseReq
     with management.recording("finalise", model, operation, version=version):
         manifest = read_manifest(body.manifest, model)
         claimed = find_claim(management.store, model, version)
+        check_claimer(claimed, model, operation)
         check_open(management.store, model, version)  # its files may be gone, which is not what there is to say
         check_uploaded(management.store, model, version, manifest)
         finish(management.store, claimed, manifest)

@@ -17,6 +17,7 @@ from handlers.registry.aliases import read_aliases
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE, Manifest, encode_manifest
 from handlers.registry.names import file_key
+from handlers.registry.tombstones import Ending, Tombstone, encode_tombstone
 from handlers.versions.aliasing import retire
 from handlers.versions.changes import Operation
 from handlers.versions.claims import claim, close
@@ -292,6 +293,16 @@ def test_a_manifest_that_lost_a_digit_on_its_way_takes_no_number(manager: Manage
     for broken in (text.replace('"count": 1', '"count": 2'), text[:-20], text.upper(), "", "null", "[" * 10_000):
         refused = manager.post(VERSIONS, {"manifest": broken})
         assert (refused.status, refused.body["code"]) == (400, "invalid_input")
+    assert list(manager.store.list_objects("models/")) == []
+
+
+def test_a_tombstone_is_no_manifest(manager: Manager) -> None:
+    ending = Ending(id="a" * 32, at="2026-01-01T00:00:00+00:00", by=BOB, reason="a mistake")
+    tombstone = encode_tombstone(Tombstone(schema_version=2, model="m", version="1", tombstone=ending))
+
+    refused = manager.post(VERSIONS, {"manifest": tombstone.decode()})
+
+    assert (refused.status, refused.body["code"]) == (400, "invalid_input")
     assert list(manager.store.list_objects("models/")) == []
 
 

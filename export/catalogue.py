@@ -4,9 +4,10 @@ import msgspec
 
 from handlers.errors import ArtifactError, ModelNotFound, VersionNotFound
 from handlers.registry.aliases import SCHEMA_VERSION, Alias, AliasChange, Aliases, find_alias, read_aliases
+from handlers.registry.aliases import list_models as model_names
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import Manifest
-from handlers.registry.names import check_model_name, check_version, models_prefix
+from handlers.registry.names import check_model_name, check_version
 from handlers.registry.stores import Store
 from handlers.versions.listing import VersionState, list_versions
 
@@ -57,7 +58,7 @@ def list_models(store: Store) -> list[ListedModel]:
     Raises:
         StoreUnavailable: The store could not be asked.
     """
-    return [_listed(store, name) for name in store.list_folders(models_prefix())]
+    return [_listed(store, name) for name in model_names(store)]
 
 
 def _listed(store: Store, name: str) -> ListedModel:
@@ -124,7 +125,7 @@ def show_version(store: Store, model: str, version: str | None) -> Manifest:
 
 
 def _check_known(store: Store, model: str) -> None:
-    names = list(store.list_folders(models_prefix()))
+    names = model_names(store)
     if check_model_name(model) not in names:
         msg = f"model {model!r}: not in {store.url}, expected one of: {', '.join(names) or 'none'}"
         raise ModelNotFound(msg)

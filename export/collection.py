@@ -6,7 +6,8 @@ from rich.table import Table
 
 from export.report import format_size
 from handlers.errors import ModelNotFound
-from handlers.registry.names import check_model_name, models_prefix
+from handlers.registry.aliases import list_models
+from handlers.registry.names import check_model_name
 from handlers.registry.stores import Store
 from handlers.versions.collection import Collected, Plan, Removal, Retention, plan_collection
 
@@ -28,7 +29,7 @@ def plan_models(store: Store, model: str | None, retention: Retention) -> list[P
         StoreUnavailable: The store could not be asked.
         LambdaserveError: As `plan_collection`.
     """
-    names = list(store.list_folders(models_prefix()))
+    names = list_models(store)
     if model is not None and check_model_name(model) not in names:
         msg = f"model {model!r}: not in {store.url}, expected one of: {', '.join(names) or 'none'}"
         raise ModelNotFound(msg)

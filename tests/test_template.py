@@ -352,6 +352,7 @@ def test_the_bucket_is_private_encrypted_and_outlives_the_stack(resources: Json)
     assert all(rule["Status"] == "Enabled" for rule in rules.values())
     assert rules["abort-unfinished-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
     assert rules["expire-overwritten-objects"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}
+    assert rules["expire-delete-markers"]["ExpiredObjectDeleteMarker"] is True
     # an expiry of current objects would delete models
     assert not [rule for rule in rules.values() if {"ExpirationInDays", "ExpirationDate"} & set(rule)]
     for name in ("ModelBucket", "ModelBucketPolicy"):

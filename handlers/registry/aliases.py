@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from handlers.errors import CorruptFile, ModelNotFound, ObjectNotFound, UnsupportedManifest
-from handlers.registry.names import aliases_key
+from handlers.registry.names import aliases_key, is_model_name, models_prefix
 from handlers.registry.sealed import check_seal, unseal
 from handlers.registry.stores import Store, StoredObject
 
@@ -23,6 +23,7 @@ __all__ = [
     "alias_of",
     "decode_aliases",
     "find_alias",
+    "list_models",
     "read_aliases",
 ]
 
@@ -93,6 +94,15 @@ class Aliases(_Part, frozen=True, kw_only=True):
 
 class _SchemaVersion(msgspec.Struct):
     schema_version: int
+
+
+def list_models(store: Store) -> list[str]:
+    """Return the names of the models in a store, sorted. Folders that have no model's name are somebody else's.
+
+    Raises:
+        StoreUnavailable: The store could not be asked.
+    """
+    return [name for name in store.list_folders(models_prefix()) if is_model_name(name)]
 
 
 def read_aliases(store: Store, model: str) -> tuple[Aliases, str | None]:

@@ -21,6 +21,16 @@ def check_model_name(name: str) -> str:
     return _check(_MODEL, name, "model name", "1 to 63 of a-z, 0-9 and -, not starting with -")
 
 
+def is_model_name(name: str) -> bool:
+    """Tell whether it is a model's."""
+    return _MODEL.fullmatch(name) is not None
+
+
+def is_version(name: str) -> bool:
+    """Tell whether it is a version."""
+    return _VERSION.fullmatch(name) is not None
+
+
 def check_alias(name: str) -> str:
     """Return `name` if it is an alias. Raises as `check_model_name` does."""
     return _check(_ALIAS, name, "alias", "1 to 63 of a-z, 0-9 and -, not starting with -, and not all digits")

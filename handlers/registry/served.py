@@ -4,8 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from handlers.errors import LambdaserveError, ModelNotReady
-from handlers.registry.aliases import read_aliases
-from handlers.registry.names import models_prefix
+from handlers.registry.aliases import list_models, read_aliases
 from handlers.registry.stores import Store
 from handlers.settings import Settings
 
@@ -69,7 +68,7 @@ class ServedModels:
         self._read_next_at = time.monotonic() + self._reread_s
 
     def _read(self, store: Store) -> None:
-        folders = store.list_folders(models_prefix())
+        folders = list_models(store)
         if not self.fixed:
             new = [name for name in folders if name not in self._names]
             with ThreadPoolExecutor(_CONNECTIONS, "aliases") as pool:

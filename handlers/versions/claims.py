@@ -9,16 +9,16 @@ from itertools import chain
 
 import msgspec
 
-from handlers.errors import ObjectExists, ObjectNotFound, StoreUnavailable, VersionNotFound
+from handlers.errors import ObjectExists, ObjectNotFound, OperationReused, StoreUnavailable, VersionNotFound
 from handlers.registry.aliases import read_aliases
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE, SCHEMA_VERSION
-from handlers.registry.names import file_key, versions_prefix
+from handlers.registry.names import file_key, is_version, versions_prefix
 from handlers.registry.stores import Store
 from handlers.registry.tombstones import Ending, Tombstone, encode_tombstone
 from handlers.versions.changes import Operation
 
-__all__ = ["CLAIM_FILE", "Claim", "claim", "close", "find_claim"]
+__all__ = ["CLAIM_FILE", "Claim", "check_claimer", "claim", "close", "find_claim"]
 
 CLAIM_FILE = "claim"
 _ATTEMPTS = 1000
@@ -49,16 +49,18 @@ def claim(store: Store, model: str, operation: Operation) -> Claim:
     claim of the first, among the newest or in its way.
 
     Raises:
+        OperationReused: Somebody else took a number under this id.
         StoreUnavailable: The store could not be asked, or others took one number after the other. With the same
             operation, asking again does no harm.
         LambdaserveError: As `read_aliases`.
     """
     folders = store.list_folders(versions_prefix(model))
     retired = read_aliases(store, model)[0].retired
-    newest = max((int(name) for name in chain(folders, retired) if name.isdecimal()), default=0)
+    newest = max((int(name) for name in chain(folders, retired) if is_version(name)), default=0)
     for number in range(max(newest - _LOOK_BACK, 0) + 1, newest + 1):
         found = _read_claim(store, model, str(number))
         if found is not None and found.id == operation.id:
+            check_claimer(found, model, operation)
             return found
     content = _Document(operation.id, datetime.now(UTC).isoformat(timespec="seconds"), operation.by)
     for number in range(newest + 1, newest + 1 + _ATTEMPTS):
@@ -68,11 +70,26 @@ def claim(store: Store, model: str, operation: Operation) -> Claim:
         except ObjectExists:
             found = _read_claim(store, model, version)
             if found is not None and found.id == operation.id:
+                check_claimer(found, model, operation)
                 return found
             continue
         return Claim(version, content.id, content.at, content.by)
     msg = f"model {model!r}: {_ATTEMPTS} numbers in a row were claimed by others, expected a free one; try again"
     raise StoreUnavailable(msg)
+
+
+def check_claimer(claim: Claim, model: str, operation: Operation) -> None:
+    """Check that whoever asks is who took the number, as far as the claim says who that was.
+
+    Raises:
+        OperationReused: It is somebody else.
+    """
+    if claim.by not in {"", operation.by}:
+        msg = (
+            f"version {claim.version} of {model!r}: taken by somebody else than {operation.by}, expected a number of "
+            "your own; claim one with a new id"
+        )
+        raise OperationReused(msg)
 
 
 def find_claim(store: Store, model: str, version: str) -> Claim:

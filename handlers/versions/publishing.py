@@ -19,6 +19,7 @@ from handlers.errors import (
     VersionNotFound,
     VersionRetired,
 )
+from handlers.registry.aliases import read_aliases
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import (
     MANIFEST_FILE,
@@ -32,8 +33,9 @@ from handlers.registry.manifest import (
 from handlers.registry.names import file_key
 from handlers.registry.stores import Store
 from handlers.versions.claims import Claim
+from handlers.versions.listing import list_files
 
-__all__ = ["check_uploaded", "finish"]
+__all__ = ["check_open", "check_uploaded", "finish"]
 
 _PARTS_AT_ONCE = 8
 
@@ -45,11 +47,41 @@ def finish(store: Store, claim: Claim, manifest: Manifest) -> Manifest:
     wrote, also where the answer got lost.
 
     Raises:
-        VersionRetired: The version was closed or deleted before it was finished.
+        VersionRetired: The version was closed or deleted before it was finished, or while it was.
         OperationReused: It was finished with another manifest.
         StoreUnavailable: The store could not be asked; ask again with the same claim to know.
         LambdaserveError: As `fetch_manifest`.
     """
+    written = _write(store, claim, manifest)
+    try:
+        check_open(store, manifest.model, claim.version)  # who deletes retires first, and then looks for a manifest
+    except StoreUnavailable as error:
+        raise _perhaps_published(error, claim) from error
+    return written
+
+
+def check_open(store: Store, model: str, version: str) -> None:
+    """Check that nobody has ended a version, or begun to. Looks at no file, as those may be gone.
+
+    Raises:
+        VersionRetired: It was closed, or deleted.
+        LambdaserveError: As `read_aliases`.
+    """
+    aliases = read_aliases(store, model)[0]
+    change = next((change for change in aliases.history if change.version == version), None)
+    if version in aliases.retired:
+        said = f"deleted at {change.at} by {change.by} ({change.reason})" if change else "deleted"
+    else:
+        ended = next((found.ended for found in list_files(store, model, version)), None)
+        if ended is None:
+            return
+        said = f"closed at {ended.at} by {ended.by} ({ended.reason})"
+    msg = f"version {version} of {model!r}: {said}, expected one that may be finished; publish again to get a new one"
+    raise VersionRetired(msg)
+
+
+def _write(store: Store, claim: Claim, manifest: Manifest) -> Manifest:
+    """Create the manifest, or find it. Raises as `finish`."""
     published = Publication(id=claim.id, at=datetime.now(UTC).isoformat(timespec="seconds"), by=claim.by)
     numbered = msgspec.structs.replace(
         manifest, schema_version=SCHEMA_VERSION, version=claim.version, published=published
@@ -66,9 +98,14 @@ def finish(store: Store, claim: Claim, manifest: Manifest) -> Manifest:
         except CorruptFile:  # as it says of what is not there
             raise error from None
         except LambdaserveError:
-            msg = f"{error}; version {claim.version} may be published all the same, look whether it is listed"
-            raise StoreUnavailable(msg) from error
+            raise _perhaps_published(error, claim) from error
     return numbered
+
+
+def _perhaps_published(error: LambdaserveError, claim: Claim) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{error}; version {claim.version} may be published all the same, look whether it is listed"
+    )
 
 
 def check_uploaded(store: Store, model: str, version: str, manifest: Manifest) -> None:

@@ -145,12 +145,11 @@ class Claimed(BaseModel):
 
 
 class Finalised(BaseModel):
-    """A version that is complete; `change` is that of the alias, None where it named the version already, or none."""
+    """A version that is complete."""
 
     model: str
     version: str
     operation: str
-    change: HistoryEntry | None = None
 
 
 class History(BaseModel):

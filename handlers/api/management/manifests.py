@@ -1,6 +1,6 @@
 """Manifests that come with a request: checked as an artifact's is, and against what may be uploaded."""
 
-from handlers.errors import ArtifactError, InvalidInput
+from handlers.errors import ArtifactError, InvalidInput, VersionNotFound
 from handlers.registry.manifest import MANIFEST_FILE, Manifest, decode_manifest
 from handlers.versions.claims import CLAIM_FILE
 
@@ -20,7 +20,7 @@ def read_manifest(text: str, model: str) -> Manifest:
     """
     try:
         manifest = decode_manifest(text.encode(), "manifest")
-    except ArtifactError as error:
+    except (ArtifactError, VersionNotFound) as error:  # a tombstone is what no version is found at
         raise InvalidInput(str(error)) from error
     largest = max(entry.size for entry in manifest.files.values())
     reserved = sorted(_RESERVED & manifest.files.keys())

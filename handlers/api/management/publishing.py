@@ -1,27 +1,25 @@
 """Routes that publish over the network: claim a number, upload the files to signed addresses, finalise.
 
-What `lambdaserve publish` does with the files beside it, in the steps that the network puts between.
+What `lambdaserve publish` does with the files beside it, in the steps that the network puts between. To let an alias
+name the version is another right, and another route.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter
 
-from handlers.api.management.answers import Claimed, Finalised, HistoryEntry, Upload
+from handlers.api.management.answers import Claimed, Finalised, Upload
 from handlers.api.management.manifests import read_manifest
 from handlers.api.management.refusals import REFUSALS
 from handlers.api.management.requests import ClaimRequest, FinaliseRequest, ModelName, VersionNumber
 from handlers.api.management.service import ChangeGiven
-from handlers.errors import ChangeRefused, NothingToChange, OperationReused, VersionRetired
+from handlers.errors import OperationReused
 from handlers.registry.manifest import Manifest
 from handlers.registry.names import file_key
 from handlers.registry.stores import Store
-from handlers.versions.claims import Claim, claim, find_claim
+from handlers.versions.claims import Claim, check_claimer, claim, find_claim
 from handlers.versions.listing import list_files
-from handlers.versions.promotion import promote_checked
-from handlers.versions.publishing import check_uploaded, finish
+from handlers.versions.publishing import check_open, check_uploaded, finish
 
 __all__ = ["router"]
 
@@ -56,48 +54,19 @@ def claim_version(model: ModelName, body: ClaimRequest, asked: ChangeGiven) -> C
 
 @router.post("/{version}/finalise")
 def finalise_version(model: ModelName, version: VersionNumber, body: FinaliseRequest, asked: ChangeGiven) -> Finalised:
-    """Check what was uploaded, make a version of it, and let an alias name it if it is good enough for that.
+    """Check what was uploaded, and make a version of it. No alias names it before it is promoted.
 
-    Where the alias is refused, the version is complete all the same: promote it, or finalise once more.
+    Who may publish need not be one who may move aliases: IAM tells the two by their paths.
     """
-    management, operation = asked.management, asked.operation(body.reason)
-    change = None
-    with management.recording("finalise", model, operation, alias=body.alias, version=version):
+    management, operation = asked.management, asked.operation("")
+    with management.recording("finalise", model, operation, version=version):
         manifest = read_manifest(body.manifest, model)
         claimed = find_claim(management.store, model, version)
-        seen = management.see(model, operation, asked.if_match)
+        check_claimer(claimed, model, operation)
+        check_open(management.store, model, version)  # its files may be gone, which is not what there is to say
         check_uploaded(management.store, model, version, manifest)
         finish(management.store, claimed, manifest)
-        if body.alias is not None:
-            with _published_all_the_same(model, version, body.alias):
-                change = promote_checked(
-                    management.store,
-                    model,
-                    body.alias,
-                    version,
-                    operation,
-                    management.settings,
-                    force=body.force,
-                    seen=seen,
-                )
-    return Finalised(
-        model=model,
-        version=version,
-        operation=operation.id,
-        change=None if change is None else HistoryEntry.of(change),
-    )
-
-
-@contextmanager
-def _published_all_the_same(model: str, version: str, alias: str) -> Iterator[None]:
-    """Say of a refusal that only the alias is refused. That it names the version already is none."""
-    try:
-        yield
-    except NothingToChange:
-        return
-    except ChangeRefused as error:
-        msg = f"version {version} of {model!r} is published, and only {alias!r} does not name it: {error}"
-        raise type(error)(msg) from error
+    return Finalised(model=model, version=version, operation=operation.id)
 
 
 def _sign(store: Store, version: str, manifest: Manifest) -> list[Upload]:
@@ -116,10 +85,8 @@ def _uploaded(store: Store, claimed: Claim, manifest: Manifest) -> list[str]:
         OperationReused: Some are others: this is not the manifest that the number was taken for.
         VersionRetired: The version was closed, or deleted.
     """
+    check_open(store, manifest.model, claimed.version)
     [found] = list_files(store, manifest.model, claimed.version)
-    if found.ended is not None:
-        msg = f"version {claimed.version} of {manifest.model!r}: ended ({found.ended.reason}), expected a new operation"
-        raise VersionRetired(msg)
     present = [name for name in manifest.files if name in found.files]
     for name in present:
         stored, entry = store.describe(file_key(manifest.model, claimed.version, name)), manifest.files[name]

@@ -21,9 +21,10 @@ from handlers.api.management.requests import ModelName
 from handlers.api.management.service import ManagementGiven, quote_etag
 from handlers.errors import ArtifactError, CorruptFile, InvalidInput, ModelNotFound, ObjectNotFound, VersionNotFound
 from handlers.registry.aliases import Aliases, alias_of, read_aliases
+from handlers.registry.aliases import list_models as model_names
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import Manifest
-from handlers.registry.names import check_version, models_prefix
+from handlers.registry.names import check_version
 from handlers.registry.stores import Store
 from handlers.versions.comparison import compare
 from handlers.versions.listing import list_versions
@@ -48,7 +49,7 @@ def list_models(
     after: Annotated[str, Query(max_length=63, description="`next` of the page before")] = "",
 ) -> ModelList:
     """List the models of the store, and what their aliases name."""
-    names = list(management.store.list_folders(models_prefix()))
+    names = model_names(management.store)
     start = bisect_right(names, after)
     page = names[start : start + limit]
     more = len(names) > start + limit

@@ -71,9 +71,6 @@ class ClaimRequest(_Given):
 
 
 class FinaliseRequest(_Given):
-    """Make a version of what was uploaded, and let an alias name it if there is one."""
+    """Make a version of what was uploaded."""
 
     manifest: ManifestText
-    alias: AliasName | None = None
-    reason: Reason = ""
-    force: Force = False

@@ -41,6 +41,13 @@ def test_a_number_is_above_all_that_were_retired_even_where_nothing_is_left_of_t
     assert claimed(store).version == "8"
 
 
+def test_folders_that_are_no_numbers_are_none(store: Store) -> None:
+    for name in ("007", "9" * 30, "old"):
+        store.create(f"models/m/versions/{name}/note", b"somebody's")
+
+    assert claimed(store).version == "1"
+
+
 def test_the_same_operation_gets_the_same_number(store: Store) -> None:
     first = claimed(store, ada(operation_id="a" * 32))
     for _ in range(3):

@@ -8,14 +8,15 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from handlers.errors import OperationReused, StoreUnavailable, UploadIncomplete
+from handlers.errors import OperationReused, StoreUnavailable, UploadIncomplete, VersionRetired
 from handlers.registry.fetch import describe_file, fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE, PART_BYTES, SCHEMA_VERSION, Manifest, decode_manifest
 from handlers.registry.names import file_key
 from handlers.registry.stores import Store, open_store
+from handlers.versions.aliasing import retire
 from handlers.versions.publishing import check_uploaded, finish
 from tests.faults import FailingStore
-from tests.published import uploaded
+from tests.published import ada, uploaded
 from tests.servers.s3 import S3Server
 
 
@@ -58,6 +59,16 @@ def test_finishing_again_changes_nothing(store: Store, artifact: Path, manifest:
     with pytest.raises(OperationReused, match="expected none or the same of operation bbbb"):
         finish(store, msgspec.structs.replace(taken, id="b" * 32), manifest)
     assert fetch_manifest(store, "m", "1") == first
+
+
+def test_a_number_that_is_retired_before_anything_else_goes_is_not_said_to_be_published(
+    store: Store, artifact: Path, manifest: Manifest
+) -> None:
+    taken = uploaded(store, artifact)
+    retire(store, "m", taken.version, ada("a mistake"))
+
+    with pytest.raises(VersionRetired, match=r"version 1 of 'm': deleted at .* by ada@host \(a mistake\)"):
+        finish(store, taken, manifest)
 
 
 def test_a_manifest_whose_answer_got_lost_was_written(store: Store, artifact: Path, manifest: Manifest) -> None:

@@ -78,12 +78,14 @@ def run(commands: str, url: str, folder: Path) -> str:
 def test_the_examples_of_looking_publishing_and_moving_work(url: str, tmp_path: Path) -> None:
     make_artifact(tmp_path / "build" / "my-model", "my-model", {"fp32": affine()}, [EXAMPLE])
 
-    published = json.loads(run(PUBLISHING, url, tmp_path))
+    printed = run(PUBLISHING, url, tmp_path)
+    published, end = json.JSONDecoder().raw_decode(printed)
+    promoted = json.loads(printed[end:])
     listed = json.loads(run('CURL "$URL/models"', url, tmp_path))
     run(PUBLISHING.replace("BUILD_ID", "BUILD_ID-again"), url, tmp_path)
     moved = run(MOVING.replace("mnist-cnn", "my-model").replace('"4"', '"1"'), url, tmp_path)
 
-    assert (published["version"], published["change"]["by"]) == ("1", ALICE)
+    assert (published["version"], promoted["change"]["by"]) == ("1", ALICE)
     assert listed["models"][0]["aliases"]["live"]["version"] == "1"
     changes = [json.loads(part)["change"] for part in re.findall(r"\{\"operation.*?\]\}\}", moved)]
     assert [change["action"] for change in changes] == ["canary", "promote", "rollback"]

@@ -17,12 +17,15 @@ from handlers.registry.aliases import read_aliases
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE, Manifest, encode_manifest
 from handlers.registry.names import file_key
+from handlers.registry.tombstones import Ending, Tombstone, encode_tombstone
+from handlers.versions.aliasing import retire
 from handlers.versions.changes import Operation
 from handlers.versions.claims import claim, close
 from handlers.versions.listing import list_versions
-from tests.aliases import point_alias, resolve_alias
-from tests.artifacts import make_artifact, publish_graphs
-from tests.graphs import affine, identity
+from handlers.versions.removal import remove_files
+from tests.aliases import resolve_alias
+from tests.artifacts import make_artifact
+from tests.graphs import affine
 from tests.handlers.api.gateway import Answer
 from tests.handlers.api.management.manager import ALICE, BOB, Manager, key
 from tests.servers.s3 import S3Server
@@ -89,28 +92,33 @@ def test_a_version_is_published_by_one_who_has_nothing_but_addresses(
     assert [found.state for found in list_versions(manager.store, "m")] == ["unfinished"]
 
     upload_all(claimed, artifact)
-    finalised = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text, "alias": "live", "reason": "first"})
+    finalised = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text})
+    promoted = manager.post("/models/m/aliases/live/promote", {"version": "1", "reason": "first"})
 
     assert finalised.status == 200, finalised.body
+    assert finalised.body == {"model": "m", "version": "1", "operation": finalised.headers["idempotency-key"]}
+    assert promoted.status == 200, promoted.body
     assert resolve_alias(manager.store, "m", "live") == "1"
     manifest = fetch_manifest(manager.store, "m", "1")
     assert manifest.published is not None
     assert (manifest.published.id, manifest.published.by) == ("a" * 32, ALICE)
     [change] = read_aliases(manager.store, "m")[0].history
-    assert (change.by, change.reason, change.id) == (ALICE, "first", finalised.body["operation"])
-    assert finalised.body["change"]["id"] == change.id
+    assert (change.by, change.reason, change.id) == (ALICE, "first", promoted.body["operation"])
     for name in manifest.files:
         assert manager.store.read(file_key("m", "1", name)).data == (artifact / name).read_bytes()
 
 
-def test_without_an_alias_the_version_is_complete_and_nothing_names_it(
-    manager: Manager, artifact: Path, text: str
+@pytest.mark.parametrize("member", [{"alias": "live"}, {"force": True}, {"reason": "first"}])
+def test_the_right_to_publish_moves_no_alias(
+    manager: Manager, artifact: Path, text: str, member: dict[str, object]
 ) -> None:
     upload_all(manager.post(VERSIONS, {"manifest": text}), artifact)
 
+    refused = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text} | member)
     finalised = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text})
 
-    assert (finalised.status, finalised.body["change"]) == (200, None)
+    assert (refused.status, refused.body["code"]) == (400, "invalid_input")
+    assert finalised.status == 200, finalised.body
     assert read_aliases(manager.store, "m")[1] is None
     assert manager.get(f"{VERSIONS}/1").body["manifest"]["version"] == "1"
 
@@ -166,7 +174,7 @@ def test_a_version_is_not_finalised_before_all_is_there_as_announced(
     data = (artifact / one["file"]).read_bytes()
     manager.store.create(file_key("m", "1", one["file"]), data[:-1] + bytes([data[-1] ^ 1]))  # by other ways
 
-    refused = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text, "alias": "live"})
+    refused = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text})
 
     assert (refused.status, refused.body["code"]) == (409, "upload_incomplete")
     assert f"{one['file']}: sha256 " in refused.body["error"]
@@ -177,16 +185,26 @@ def test_a_version_is_not_finalised_before_all_is_there_as_announced(
 
 def test_finalising_again_changes_nothing(manager: Manager, artifact: Path, text: str) -> None:
     upload_all(manager.post(VERSIONS, {"manifest": text}), artifact)
-    body, header = {"manifest": text, "alias": "live"}, key()
+    body, header = {"manifest": text}, key()
 
     first = manager.post(f"{VERSIONS}/1/finalise", body, headers=header)
     again = manager.post(f"{VERSIONS}/1/finalise", body, headers=header)
-    by_another = manager.post(f"{VERSIONS}/1/finalise", body, caller=BOB)
 
-    assert (first.status, again.status, by_another.status) == (200, 200, 200)
+    assert (first.status, again.status) == (200, 200)
     assert again.body == first.body
-    assert by_another.body["change"] is None  # it names the version already
-    assert len(read_aliases(manager.store, "m")[0].history) == 1
+    assert fetch_manifest(manager.store, "m", "1").version == "1"
+
+
+def test_a_number_is_nobodys_but_the_claimers(manager: Manager, artifact: Path, text: str) -> None:
+    header = key()
+    upload_all(manager.post(VERSIONS, {"manifest": text}, headers=header), artifact)
+
+    for refused in (
+        manager.post(VERSIONS, {"manifest": text}, headers=header, caller=BOB),
+        manager.post(f"{VERSIONS}/1/finalise", {"manifest": text}, caller=BOB),
+    ):
+        assert (refused.status, refused.body["code"]) == (409, "operation_reused")
+    assert [found.state for found in list_versions(manager.store, "m")] == ["unfinished"]
 
 
 def test_a_number_is_finished_with_one_manifest_only(manager: Manager, artifact: Path, text: str) -> None:
@@ -203,6 +221,7 @@ def test_what_was_never_claimed_or_is_closed_cannot_be_finalised(manager: Manage
     header = key()
     upload_all(manager.post(VERSIONS, {"manifest": text}, headers=header), artifact)
     close(manager.store, "m", "1", Operation("gc"), "not finished in time")
+    remove_files(manager.store, "m", "1")
 
     late = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text})
     claimed_again = manager.post(VERSIONS, {"manifest": text}, headers=header)
@@ -214,34 +233,20 @@ def test_what_was_never_claimed_or_is_closed_cannot_be_finalised(manager: Manage
     assert (never.status, never.body["code"]) == (404, "version_not_found")
 
 
-def test_the_alias_goes_through_the_gate_and_the_version_is_complete_whatever_it_says(
-    manager: Manager, store_url: str, artifact: Path, text: str
+def test_what_is_being_deleted_gets_no_fresh_addresses_and_is_not_finalised(
+    manager: Manager, artifact: Path, text: str
 ) -> None:
-    row = {"x": np.array([[0, 1]], np.float64)}
-    publish_graphs(store_url, "m", {"fp32": identity("FP64", ["rows", "columns"])}, [row])
-    upload_all(manager.post(VERSIONS, {"manifest": text}), artifact)
-    body = {"manifest": text, "alias": "live"}
+    header = key()
+    upload_all(manager.post(VERSIONS, {"manifest": text}, headers=header), artifact)
+    retire(manager.store, "m", "1", Operation(BOB, "a mistake"))
 
-    refused = manager.post(f"{VERSIONS}/2/finalise", body)
-    assert (refused.status, refused.body["code"]) == (409, "promotion_refused")
-    assert "version 2 of 'm' is published, and only 'live' does not name it" in refused.body["error"]
-    assert resolve_alias(manager.store, "m", "live") == "1"
-    assert fetch_manifest(manager.store, "m", "2").version == "2"
-
-    forced = manager.post(f"{VERSIONS}/2/finalise", body | {"force": True})
-    assert forced.body["change"]["forced"]
-    assert resolve_alias(manager.store, "m", "live") == "2"
-
-
-def test_finalising_rests_on_what_was_seen(manager: Manager, artifact: Path, text: str) -> None:
-    point_alias(manager.store, "m", "stable", "1")
-    seen = manager.get("/models/m").headers["etag"]
-    upload_all(manager.post(VERSIONS, {"manifest": text}), artifact)
-    point_alias(manager.store, "m", "stable", "2")
-
-    refused = manager.post(f"{VERSIONS}/1/finalise", {"manifest": text, "alias": "live"}, headers={"If-Match": seen})
-
-    assert (refused.status, refused.body["code"]) == (412, "precondition_failed")
+    for refused in (
+        manager.post(VERSIONS, {"manifest": text}, headers=header),
+        manager.post(f"{VERSIONS}/1/finalise", {"manifest": text}),
+    ):
+        assert (refused.status, refused.body["code"]) == (409, "version_retired")
+        assert "a mistake" in refused.body["error"]
+    assert [found.state for found in list_versions(manager.store, "m")] == ["deleted"]
 
 
 @pytest.mark.parametrize(
@@ -291,6 +296,16 @@ def test_a_manifest_that_lost_a_digit_on_its_way_takes_no_number(manager: Manage
     assert list(manager.store.list_objects("models/")) == []
 
 
+def test_a_tombstone_is_no_manifest(manager: Manager) -> None:
+    ending = Ending(id="a" * 32, at="2026-01-01T00:00:00+00:00", by=BOB, reason="a mistake")
+    tombstone = encode_tombstone(Tombstone(schema_version=2, model="m", version="1", tombstone=ending))
+
+    refused = manager.post(VERSIONS, {"manifest": tombstone.decode()})
+
+    assert (refused.status, refused.body["code"]) == (400, "invalid_input")
+    assert list(manager.store.list_objects("models/")) == []
+
+
 def test_a_manifest_beyond_the_limit_is_refused(store_url: str, tmp_path: Path) -> None:
     manager = Manager.of(store_url, tmp_path, max_body_bytes=4_500_000)
 
@@ -312,14 +327,14 @@ def test_a_store_in_a_folder_takes_no_uploads_and_gives_no_number(in_a_folder: M
 
 def test_what_was_put_into_a_folder_by_hand_is_finalised_there(in_a_folder: Manager, artifact: Path, text: str) -> None:
     store = in_a_folder.store
-    version = claim(store, "m", Operation(BOB)).version
+    version = claim(store, "m", Operation(ALICE)).version
     for name in json.loads(text)["files"]:
         store.create(file_key("m", version, name), artifact / name)
 
-    finalised = in_a_folder.post(f"{VERSIONS}/{version}/finalise", {"manifest": text, "alias": "live"})
+    finalised = in_a_folder.post(f"{VERSIONS}/{version}/finalise", {"manifest": text})
 
     assert finalised.status == 200, finalised.body
     published = fetch_manifest(store, "m", version).published
     assert published is not None
-    assert published.by == BOB  # who claimed it
+    assert published.by == ALICE
     assert hashlib.sha256(store.read(file_key("m", version, "fp32.onnx")).data).hexdigest() in text

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from export.catalogue import list_models
+from export.collection import plan_models
 from handlers.registry.fetch import fetch_manifest
 from handlers.registry.manifest import MANIFEST_FILE
 from handlers.registry.names import aliases_key, file_key
+from handlers.registry.served import ServedModels
 from handlers.versions.changes import Operation
 from handlers.versions.claims import claim, close
+from handlers.versions.collection import Retention
 from tests.aliases import point_alias
 from tests.artifacts import publish_graphs
 from tests.graphs import affine, identity
@@ -192,3 +196,17 @@ def test_openapi_describes_every_route_and_no_answer_that_is_never_given(manager
     assert all({"400", "403", "404", "503"} <= set(operation["responses"]) for operation in operations)
     assert all(operation["description"] for operation in operations)
     assert document["servers"] == [{"url": "/prod"}]
+
+
+def test_folders_that_have_no_models_name_are_none(three_versions: Manager) -> None:
+    three_versions.store.create("models/My_Model/note", b"somebody's")
+
+    listed = three_versions.get("/models")
+
+    assert listed.status == 200, listed.body
+    assert [model["name"] for model in listed.body["models"]] == ["m"]
+    assert [model.name for model in list_models(three_versions.store)] == ["m"]
+    assert plan_models(three_versions.store, None, Retention()) == []
+    served = ServedModels(three_versions.management.settings)
+    served.read(three_versions.store)
+    assert served.names == ["m"]

@@ -157,7 +157,7 @@ def test_only_the_models_that_the_settings_name_are_served(settings: Settings, r
 def test_a_named_model_that_is_not_there_is_not_ready(settings: Settings, recorder: Recorder) -> None:
     models = Models(replace(settings, models=("absent",)), recorder)
 
-    with pytest.raises(ModelNotReady, match="model 'absent': no alias 'live', expected one of: none; publish it"):
+    with pytest.raises(ModelNotReady, match="model 'absent': no alias 'live', expected one of: none; promote"):
         models.await_all(WAIT_S)
 
 

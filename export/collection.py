@@ -5,7 +5,7 @@ import time
 from rich.table import Table
 
 from export.report import format_size
-from handlers.errors import ModelNotFound
+from handlers.errors import ArtifactError, ModelNotFound
 from handlers.registry.aliases import list_models
 from handlers.registry.names import check_model_name
 from handlers.registry.stores import Store
@@ -21,8 +21,11 @@ _SUBJECTS = {
 }
 
 
-def plan_models(store: Store, model: str | None, retention: Retention) -> list[Plan]:
-    """Return what would go, of one model or of all; models of which nothing would go are left out.
+def plan_models(store: Store, model: str | None, retention: Retention) -> tuple[list[Plan], list[ArtifactError]]:
+    """Return what would go, of one model or of all, and what is wrong with those of which nobody can tell.
+
+    Models of which nothing would go are left out. One that is damaged keeps none of the others from being cleaned up;
+    where it was asked for by its name, that is raised.
 
     Raises:
         ModelNotFound: There is no such model.
@@ -34,8 +37,16 @@ def plan_models(store: Store, model: str | None, retention: Retention) -> list[P
         msg = f"model {model!r}: not in {store.url}, expected one of: {', '.join(names) or 'none'}"
         raise ModelNotFound(msg)
     now_s = time.time()
-    plans = [plan_collection(store, name, retention, now_s) for name in names if model in {None, name}]
-    return [plan for plan in plans if plan.removals]
+    plans: list[Plan] = []
+    problems: list[ArtifactError] = []
+    for name in names if model is None else [model]:
+        try:
+            plans.append(plan_collection(store, name, retention, now_s))
+        except ArtifactError as error:
+            if model is not None:
+                raise
+            problems.append(error)
+    return [plan for plan in plans if plan.removals], problems
 
 
 def to_plan_table(plans: list[Plan]) -> Table:

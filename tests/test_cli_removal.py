@@ -44,6 +44,17 @@ def gc(store: Store, *arguments: object) -> "subprocess.CompletedProcess[str]":
     return lambdaserve("models", "gc", *arguments, "--store", store.url)
 
 
+def test_a_damaged_model_is_told_and_keeps_no_other_from_being_cleaned_up(store: Store) -> None:
+    store.create("models/damaged/aliases.json", b"{}")
+
+    done = gc(store, "--yes", *EVERYTHING)
+
+    assert done.returncode == 1
+    assert "models/damaged/aliases.json" in done.stderr
+    assert states(store).count("complete") < 3
+    assert gc(store, "damaged", "--yes", *EVERYTHING).returncode == 1
+
+
 def test_a_version_is_deleted_with_its_reason_and_its_operation(store: Store) -> None:
     for _ in range(2):
         done = lambdaserve(

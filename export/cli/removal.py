@@ -60,13 +60,15 @@ def gc(model: str | None, store: str, keep: int, min_age_days: float, dry_run: b
         from handlers.versions.collection import Retention, collect
 
         opened = open_store(store)
-        plans = plan_models(opened, model, Retention(keep=keep, min_age_days=min_age_days))
+        plans, problems = plan_models(opened, model, Retention(keep=keep, min_age_days=min_age_days))
+        for problem in problems:
+            click.echo(f"lambdaserve: {problem}; left as it is", err=True)
         if not as_json:
             Console().print(to_plan_table(plans) if plans else "nothing to remove")
         if dry_run or not plans:
             if as_json:
                 print_json(plans)
-            return
+            sys.exit(1 if problems else 0)
         if not yes:
             click.confirm("Remove all of it?", abort=True, err=True)
         operation = Operation(who())
@@ -76,3 +78,5 @@ def gc(model: str | None, store: str, keep: int, min_age_days: float, dry_run: b
             print_json(done)
         else:
             click.echo(describe_collected(done))
+        if problems:
+            sys.exit(1)

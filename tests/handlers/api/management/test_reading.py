@@ -206,7 +206,7 @@ def test_folders_that_have_no_models_name_are_none(three_versions: Manager) -> N
     assert listed.status == 200, listed.body
     assert [model["name"] for model in listed.body["models"]] == ["m"]
     assert [model.name for model in list_models(three_versions.store)] == ["m"]
-    assert plan_models(three_versions.store, None, Retention()) == []
+    assert plan_models(three_versions.store, None, Retention()) == ([], [])
     served = ServedModels(three_versions.management.settings)
     served.read(three_versions.store)
     assert served.names == ["m"]
